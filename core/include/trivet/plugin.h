@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a plugin is. A plugin library carries its manifest in the ELF section .trivet.plugin and its
+// BPF objects in .trivet.bpf.<name> (cmake/TrivetPlugin.cmake puts them there); both are read before
+// the library is opened. The C++ ABI is pinned by the manifest's fingerprint.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "trivet/bpf.h"
+#include "trivet/config.h"
+#include "trivet/host.h"
+#include "trivet/result.h"
+
+namespace trivet {
+
+// Life: constructed, configure() any number of times, then start(), stop(), again and again. Nothing
+// may throw out of it.
+class Plugin {
+ public:
+  virtual ~Plugin() = default;
+
+  // Validates the plugin's table and the files it names, without side effects on the host, and keeps
+  // what start() needs. Errors carry the place. Without root. Main thread, plugin not started.
+  virtual Result<void> configure(const Config& config) = 0;
+
+  // The objects that start() may attach, for `trivet doctor`.
+  virtual std::vector<ObjectSpec> objects() const = 0;
+
+  // Attaches, subscribes. On error nothing of it remains. Worker thread.
+  virtual Result<void> start(Host& host) = 0;
+
+  // Detaches and forgets everything; `host` is not used afterwards. Worker thread.
+  virtual void stop() noexcept = 0;
+};
+
+}  // namespace trivet
+
+// Names the plugin's class: the one symbol that a plugin library exports.
+#define TRIVET_PLUGIN(Class)                                                                  \
+  extern "C" __attribute__((visibility("default"))) ::trivet::Plugin* trivet_plugin_create() { \
+    return new Class();                                                                       \
+  }
