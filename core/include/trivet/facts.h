@@ -39,7 +39,6 @@ struct Process {
   std::uint32_t vpid = 0;       // pid in its own pid namespace
   std::uint32_t pgid = 0;
   std::uint32_t sid = 0;
-  std::uint32_t session_leader_tgid = 0;
   std::uint32_t tty = 0;        // device number (Falco's proc.tty); 0 for none
   std::uint32_t uid = 0;        // effective
   std::uint32_t gid = 0;        // effective

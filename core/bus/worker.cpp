@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bus/worker.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <future>
+#include <utility>
+
+namespace trivet {
+
+Worker::Worker(std::string name)
+    : thread_([this, name = std::move(name)] {
+        pthread_setname_np(pthread_self(), name.c_str());
+        loop();
+      }) {}
+
+Worker::~Worker() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void Worker::post(Task task) {
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.emplace_back(std::move(task));
+  }
+  wake_.notify_one();
+}
+
+bool Worker::offer(Load load) {
+  {
+    const std::lock_guard lock(mutex_);
+    auto& waiting = lane_bytes_[load.from];
+    if (waiting + load.bytes > kMaxLaneBytes) return false;
+    waiting += load.bytes;
+    queue_.emplace_back(std::move(load));
+  }
+  wake_.notify_one();
+  return true;
+}
+
+bool Worker::offer_record(Task task) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (records_ >= kMaxRecords) return false;
+    ++records_;
+    queue_.emplace_back(Record{std::move(task)});
+  }
+  wake_.notify_one();
+  return true;
+}
+
+void Worker::run(const Task& task) {
+  std::promise<void> done;
+  post([&] {
+    task();
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+void Worker::every(std::chrono::milliseconds period, Task tick) {
+  {
+    const std::lock_guard lock(mutex_);
+    timers_.push_back({period, Clock::now() + period, std::move(tick)});
+  }
+  wake_.notify_one();
+}
+
+void Worker::clear() {
+  std::deque<Item> dropped;  // destroyed outside the lock: tasks may own much
+  const std::lock_guard lock(mutex_);
+  dropped.swap(queue_);
+  lane_bytes_.fill(0);
+  records_ = 0;
+  timers_.clear();
+  ++timers_generation_;
+}
+
+std::size_t Worker::queued_bytes() const {
+  const std::lock_guard lock(mutex_);
+  std::size_t bytes = 0;
+  for (const auto waiting : lane_bytes_) bytes += waiting;
+  return bytes;
+}
+
+void Worker::run_due_timers(std::unique_lock<std::mutex>& lock) {
+  const auto now = Clock::now();
+  // A tick may add timers or clear them all: never hold a reference across it.
+  const auto generation = timers_generation_;
+  for (std::size_t i = 0; i < timers_.size() && generation == timers_generation_; ++i) {
+    if (timers_[i].due > now) continue;
+    timers_[i].due = now + timers_[i].period;
+    const Task tick = timers_[i].tick;
+    lock.unlock();
+    tick();
+    lock.lock();
+  }
+}
+
+void Worker::loop() {
+  std::unique_lock lock(mutex_);
+  while (!ending_) {
+    run_due_timers(lock);
+    if (ending_) break;
+    if (queue_.empty()) {
+      auto next = Clock::time_point::max();
+      for (const auto& timer : timers_) next = std::min(next, timer.due);
+      const auto ready = [&] { return ending_ || !queue_.empty(); };
+      if (next == Clock::time_point::max())
+        wake_.wait(lock, [&, known = timers_.size()] { return ready() || timers_.size() != known; });
+      else
+        wake_.wait_until(lock, next, ready);
+      continue;
+    }
+    Item item = std::move(queue_.front());
+    queue_.pop_front();
+    if (const auto* load = std::get_if<Load>(&item)) lane_bytes_[load->from] -= load->bytes;
+    if (std::holds_alternative<Record>(item)) --records_;
+    lock.unlock();
+    std::visit(
+        [](auto& work) {
+          if constexpr (std::is_same_v<std::decay_t<decltype(work)>, Task>)
+            work();
+          else
+            work.run();
+        },
+        item);
+    item = Task();
+    lock.lock();
+  }
+}
+
+}  // namespace trivet

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "facts/host_facts.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <mutex>
+#include <optional>
+#include <sstream>
+#include <string_view>
+
+#include "facts/cgroup_names.h"
+#include "trivet/host.h"
+
+namespace trivet {
+
+namespace {
+
+constexpr std::uint32_t kNoLoginUid = 0xffffffff;
+// Paths of cgroups are kept by id so that an event that knows only the id can be named. A host that
+// churns through more than this many starts afresh with what is alive.
+constexpr std::size_t kMaxCgroups = 100'000;
+
+std::int64_t clock_ns(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
+}
+
+std::string read_hostname() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "";
+}
+
+// Takes `size` bytes off the front of the tail, fewer where the record is shorter than it says.
+std::string_view take(std::string_view& tail, std::size_t size) {
+  const auto part = tail.substr(0, size);
+  tail.remove_prefix(part.size());
+  return part;
+}
+
+std::vector<std::string> split_args(std::string_view args) {
+  std::vector<std::string> list;
+  while (!args.empty()) {
+    const auto end = args.find('\0');
+    list.emplace_back(args.substr(0, end));
+    args = end == std::string_view::npos ? std::string_view() : args.substr(end + 1);
+  }
+  return list;
+}
+
+// The event in front of a record, or nullptr if the record is too short for it.
+template <class Event>
+const Event* event_of(std::span<const std::byte> bytes) {
+  return bytes.size() >= sizeof(Event) ? reinterpret_cast<const Event*>(bytes.data()) : nullptr;
+}
+
+}  // namespace
+
+HostFacts::HostFacts(std::string cgroup_root, Limits limits)
+    : cgroup_root_(std::move(cgroup_root)), hostname_(read_hostname()), limits_(limits) {}
+
+ProcessRef HostFacts::apply(std::span<const std::byte> bytes) {
+  const auto* header = event_of<event_header>(bytes);
+  if (!header) return nullptr;
+  switch (header->type) {
+    case process_fork_event_id:
+      if (const auto* fork = event_of<process_fork_event>(bytes)) return apply_fork(*fork);
+      return nullptr;
+    case process_exec_event_id:
+      if (const auto* exec = event_of<process_exec_event>(bytes))
+        return apply_exec(*exec, bytes.subspan(sizeof(process_exec_event)));
+      return nullptr;
+    case process_exit_event_id:
+      if (const auto* exit = event_of<process_exit_event>(bytes)) return apply_exit(*exit);
+      return nullptr;
+    default:
+      return header->task.tgid ? process(task_key(header->task)) : nullptr;
+  }
+}
+
+ProcessRef HostFacts::apply_fork(const process_fork_event& event) {
+  const TaskKey parent_key = task_key(event.parent);
+  const ProcessRef parent = process(parent_key);
+  auto child = parent ? std::make_shared<Process>(*parent) : std::make_shared<Process>();
+  child->key = task_key(event.header.task);
+  child->parent = parent_key;
+  child->vpid = event.vpid;
+  child->host_namespaces = event.flags & PROCESS_HOST_PID_NS;
+  insert(child);
+  return child;
+}
+
+ProcessRef HostFacts::apply_exec(const process_exec_event& event, std::span<const std::byte> tail) {
+  auto image = std::make_shared<Process>();
+  image->key = task_key(event.header.task);
+  image->parent = task_key(event.parent);
+  image->name.assign(event.comm, strnlen(event.comm, sizeof(event.comm)));
+  std::string_view text(reinterpret_cast<const char*>(tail.data()), tail.size());
+  image->exe = take(text, event.exe_size);
+  image->cwd = take(text, event.cwd_size);
+  image->args = split_args(take(text, event.args_size));
+  image->args_truncated = event.flags & PROCESS_ARGS_TRUNCATED;
+  image->cgroup = take(text, event.cgroup_size);
+  image->unit = unit_of_cgroup(image->cgroup);
+  image->container_id = container_of_cgroup(image->cgroup);
+  image->cgroup_id = event.header.cgroup_id;
+  image->vpid = event.vpid;
+  image->pgid = event.pgid;
+  image->sid = event.sid;
+  image->tty = event.tty;
+  image->uid = event.euid;
+  image->gid = event.egid;
+  image->real_uid = event.uid;
+  if (event.login_uid != kNoLoginUid) image->login_uid = event.login_uid;
+  image->cap_effective = event.cap_effective;
+  image->cap_permitted = event.cap_permitted;
+  image->exe_inode = event.exe_inode;
+  image->exe_ctime_ns = event.exe_ctime_ns;
+  image->exe_mtime_ns = event.exe_mtime_ns;
+  image->exe_writable = event.flags & PROCESS_EXE_WRITABLE;
+  image->exe_upper_layer = event.flags & PROCESS_EXE_UPPER_LAYER;
+  image->exe_memfd = event.flags & PROCESS_EXE_MEMFD;
+  image->pid_namespace = event.pid_namespace;
+  image->net_namespace = event.net_namespace;
+  image->mount_namespace = event.mount_namespace;
+  image->host_namespaces = event.flags & PROCESS_HOST_PID_NS;
+  // A process that was there before the hooks started no later than its own start.
+  image->exec_ns = event.flags & PROCESS_SNAPSHOT ? event.header.task.start_ns : event.header.time_ns;
+  insert(image);
+  return image;
+}
+
+ProcessRef HostFacts::apply_exit(const process_exit_event& event) {
+  const Identity id = identity(task_key(event.header.task));
+  const std::unique_lock lock(mutex_);
+  const auto found = processes_.find(id);
+  if (found == processes_.end()) return nullptr;
+  Entry& entry = found->second;
+  if (entry.exited_ns == 0) {
+    entry.exited_ns = event.header.time_ns;
+    gone_.push_back({entry.exited_ns, id});
+    if (const auto parent = processes_.find(identity(entry.image->parent));
+        parent != processes_.end() && parent->second.living_children > 0)
+      --parent->second.living_children;
+    if (const auto living = living_.find(id.tgid); living != living_.end() && living->second == id)
+      living_.erase(living);
+  }
+  return entry.image;
+}
+
+void HostFacts::insert(ProcessRef image) {
+  const Identity id = identity(image->key);
+  const std::unique_lock lock(mutex_);
+  if (!image->cgroup.empty()) {
+    if (cgroups_.size() >= kMaxCgroups) cgroups_.clear();
+    cgroups_.insert_or_assign(image->cgroup_id, image->cgroup);
+  }
+  auto [entry, added] = processes_.try_emplace(id);
+  if (!added) {
+    // Back-fill tells what was true when it looked; an event that has already told more stands.
+    if (entry->second.image->key.exec_count > image->key.exec_count) return;
+    const TaskKey old_parent = entry->second.image->parent;
+    const bool lives = entry->second.exited_ns == 0;
+    if (lives && !old_parent.same_process(image->parent)) {
+      if (const auto old = processes_.find(identity(old_parent));
+          old != processes_.end() && old->second.living_children > 0)
+        --old->second.living_children;
+      if (const auto now = processes_.find(identity(image->parent)); now != processes_.end())
+        ++now->second.living_children;
+    }
+    entry->second.image = std::move(image);
+    return;
+  }
+  if (const auto parent = processes_.find(identity(image->parent)); parent != processes_.end())
+    ++parent->second.living_children;
+  living_.insert_or_assign(id.tgid, id);
+  processes_[id].image = std::move(image);
+  if (processes_.size() > limits_.max_processes && !gone_.empty()) {
+    processes_.erase(gone_.front().identity);
+    gone_.pop_front();
+    ++evicted_;
+  }
+}
+
+void HostFacts::refresh(std::uint64_t now_ns) {
+  {
+    const std::unique_lock lock(mutex_);
+    forget_gone(now_ns);
+  }
+  accounts_.refresh();
+}
+
+void HostFacts::forget_gone(std::uint64_t now_ns) {
+  // One that has a living child goes back to the end of the queue, as if it had just exited; each is
+  // looked at once a call.
+  for (std::size_t left = gone_.size(); left > 0; --left) {
+    const Gone oldest = gone_.front();
+    if (now_ns < oldest.exited_ns + limits_.exited_grace_ns) return;
+    gone_.pop_front();
+    const auto found = processes_.find(oldest.identity);
+    if (found == processes_.end()) continue;
+    if (found->second.living_children > 0)
+      gone_.push_back({now_ns, oldest.identity});
+    else
+      processes_.erase(found);
+  }
+}
+
+HostFacts::Counts HostFacts::counts() const {
+  const std::shared_lock lock(mutex_);
+  return {processes_.size(), evicted_};
+}
+
+ProcessRef HostFacts::process(const TaskKey& key) const {
+  const std::shared_lock lock(mutex_);
+  const auto found = processes_.find(identity(key));
+  return found == processes_.end() ? nullptr : found->second.image;
+}
+
+ProcessRef HostFacts::process(std::uint32_t tgid) const {
+  const std::shared_lock lock(mutex_);
+  const auto living = living_.find(tgid);
+  if (living == living_.end()) return nullptr;
+  const auto found = processes_.find(living->second);
+  return found == processes_.end() ? nullptr : found->second.image;
+}
+
+void HostFacts::each_process(const std::function<void(const ProcessRef&)>& visit) const {
+  std::vector<ProcessRef> images;
+  {
+    const std::shared_lock lock(mutex_);
+    images.reserve(living_.size());
+    for (const auto& [tgid, id] : living_)
+      if (const auto found = processes_.find(id); found != processes_.end())
+        images.push_back(found->second.image);
+  }
+  for (const auto& image : images) visit(image);
+}
+
+std::optional<std::string> HostFacts::user_name(std::uint32_t uid) const {
+  return accounts_.user_name(uid);
+}
+std::optional<std::string> HostFacts::group_name(std::uint32_t gid) const {
+  return accounts_.group_name(gid);
+}
+
+std::string HostFacts::cgroup_path(std::uint64_t cgroup_id) const {
+  const std::shared_lock lock(mutex_);
+  const auto found = cgroups_.find(cgroup_id);
+  return found == cgroups_.end() ? std::string() : found->second;
+}
+
+std::int64_t HostFacts::boot_to_real_ns() const {
+  return clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME);
+}
+
+std::string find_cgroup_root(std::string_view mountinfo) {
+  // proc(5): ID PARENT MAJOR:MINOR ROOT MOUNT-POINT OPTIONS [tag...] - TYPE SOURCE SUPER-OPTIONS
+  std::istringstream lines{std::string(mountinfo)};
+  for (std::string line; std::getline(lines, line);) {
+    const auto separator = line.find(" - ");
+    if (separator == std::string::npos) continue;
+    std::istringstream before(line.substr(0, separator));
+    std::istringstream after(line.substr(separator + 3));
+    std::string id, parent, device, root, mount_point, type;
+    before >> id >> parent >> device >> root >> mount_point;
+    after >> type;
+    if (type == "cgroup2" && root == "/") return mount_point;
+  }
+  return {};
+}
+
+}  // namespace trivet

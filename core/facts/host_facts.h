@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one copy of host facts in the daemon. The reader thread applies lifecycle events in time order;
+// any thread looks up. Bounded: exited processes stay for a grace time (longer while a child lives),
+// and past max_processes the oldest exited ones go first.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <deque>
+#include <shared_mutex>
+#include <span>
+#include <string>
+#include <unordered_map>
+
+#include "core/lifecycle.h"
+#include "facts/accounts.h"
+#include "trivet/facts.h"
+
+namespace trivet {
+
+class HostFacts final : public Facts {
+ public:
+  struct Limits {
+    std::size_t max_processes = 200'000;
+    std::uint64_t exited_grace_ns = 10'000'000'000;
+  };
+  struct Counts {
+    std::size_t processes;  // known, exited ones included
+    std::uint64_t evicted;  // forgotten early for lack of room
+  };
+
+  HostFacts(std::string cgroup_root, Limits limits);
+  explicit HostFacts(std::string cgroup_root) : HostFacts(std::move(cgroup_root), Limits()) {}
+
+  // What the event says of its process: the lifecycle events change the facts, others look up. Returns
+  // the event's process (a fork's child), nullptr if unknown. Reader thread only. `bytes` is a whole
+  // record whose size the reader has checked against its header, not against its type.
+  ProcessRef apply(std::span<const std::byte> bytes);
+
+  // Forgets what has been gone for long enough, and reads changed account files. Any one thread.
+  void refresh(std::uint64_t now_ns);
+
+  Counts counts() const;
+
+  ProcessRef process(const TaskKey& key) const override;
+  ProcessRef process(std::uint32_t tgid) const override;
+  void each_process(const std::function<void(const ProcessRef&)>& visit) const override;
+  std::optional<std::string> user_name(std::uint32_t uid) const override;
+  std::optional<std::string> group_name(std::uint32_t gid) const override;
+  std::string cgroup_path(std::uint64_t cgroup_id) const override;
+  std::string cgroup_root() const override { return cgroup_root_; }
+  std::string hostname() const override { return hostname_; }
+  std::int64_t boot_to_real_ns() const override;
+
+ private:
+  // A process by (tgid, start): images replace each other in it.
+  struct Identity {
+    std::uint64_t start_ns;
+    std::uint32_t tgid;
+    bool operator==(const Identity&) const = default;
+  };
+  struct IdentityHash {
+    std::size_t operator()(const Identity& id) const {
+      return std::hash<std::uint64_t>()(id.start_ns * 0x9E3779B97F4A7C15ull ^ id.tgid);
+    }
+  };
+  struct Entry {
+    ProcessRef image;
+    std::uint64_t exited_ns = 0;  // 0 while it lives
+    std::uint32_t living_children = 0;
+  };
+  struct Gone {
+    std::uint64_t exited_ns;
+    Identity identity;
+  };
+
+  static Identity identity(const TaskKey& key) { return {key.start_ns, key.tgid}; }
+  ProcessRef apply_fork(const process_fork_event& event);
+  ProcessRef apply_exec(const process_exec_event& event, std::span<const std::byte> tail);
+  ProcessRef apply_exit(const process_exit_event& event);
+  void insert(ProcessRef image);
+  void forget_gone(std::uint64_t now_ns);
+
+  const std::string cgroup_root_;
+  const std::string hostname_;
+  const Limits limits_;
+  Accounts accounts_;
+  mutable std::shared_mutex mutex_;
+  std::unordered_map<Identity, Entry, IdentityHash> processes_;
+  std::unordered_map<std::uint32_t, Identity> living_;  // by tgid
+  std::deque<Gone> gone_;                               // by time of exit
+  std::unordered_map<std::uint64_t, std::string> cgroups_;
+  std::uint64_t evicted_ = 0;
+};
+
+// Where the cgroup2 hierarchy is mounted according to the text of a mountinfo file (proc(5)); empty if
+// it is not. Of several mounts, the first that shows the hierarchy's root.
+std::string find_cgroup_root(std::string_view mountinfo);
+
+}  // namespace trivet
