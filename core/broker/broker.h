@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The privileged process. It keeps root, loads and attaches kernel programs, opens the files that
+// root's configuration names, and answers the requests of protocol.h; it parses nothing that comes
+// from packets, programs or users. One thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/client.h"
+#include "trivet/result.h"
+
+namespace trivet::broker {
+
+// What a changed configuration changes for the broker.
+struct ReloadedOptions {
+  std::vector<std::string> files;
+};
+
+// Settings of one run. Paths are absolute.
+struct BrokerOptions {
+  std::string plugin_directory;
+  // Files and folders that main may have opened: the configuration file and what it names.
+  std::vector<std::string> files;
+  // False: files must belong to root. True: they may also belong to the user who called sudo.
+  bool build_tree = false;
+  std::string control_socket;  // empty: none
+  std::string control_group = "root";
+  uid_t uid = 65534;  // of main; never 0
+  gid_t gid = 65534;
+  // Reads the configuration again in the broker. Unset: reload changes nothing.
+  std::function<Result<ReloadedOptions>()> reload;
+  // Told what a person should know but what stops nothing. Unset: said nowhere.
+  std::function<void(std::string_view)> warn;
+};
+
+// Whether this process, kernel and machine can load trivet's programs at all: root, Linux 6.1, BTF.
+Result<void> check_host();
+
+// Runs `main` in a child without privileges (uid and gid as given, no capability, no_new_privs, no
+// descriptor but standard input, output, error and its socket) and serves it as the broker until it
+// ends; then every program, link, map and the control socket are gone. Answers main's exit status, or
+// an error if nothing could start or main died of a signal.
+// Call with no other thread running. SIGTERM, SIGINT and SIGHUP reach main blocked: it takes them
+// with signalfd or sigwait. The broker passes on those that it gets.
+Result<int> launch(const BrokerOptions& options, const std::function<int(Client&)>& main);
+
+}  // namespace trivet::broker

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// The main process's end of the broker: each call is one request and its answer over the socketpair.
+// The broker decides; nothing that is asked for here can name a file, a program or a target that
+// root's own configuration and plugin folder do not offer.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "broker/unique_fd.h"
+#include "trivet/bpf.h"
+#include "trivet/result.h"
+
+namespace trivet::broker {
+
+// A map lent by descriptor: writable if programs cannot write it or it is a ring buffer, else
+// read-only.
+struct LoadedMap {
+  std::string name;  // as in the object's source
+  UniqueFd fd;
+  std::uint32_t type = 0;  // enum bpf_map_type
+  std::uint32_t key_size = 0;
+  std::uint32_t value_size = 0;  // as declared: of one CPU in a per-CPU map
+  std::uint32_t max_entries = 0;
+  bool writable = false;
+};
+
+// An object that the broker has loaded and attached, until unload().
+struct LoadedObject {
+  std::uint32_t handle = 0;
+  std::vector<HookState> hooks;
+  std::vector<LoadedMap> maps;  // the object's own; the lanes come from Client::lanes()
+};
+
+// Thread-safe: one request at a time. A broker that is gone is an error with code EPIPE.
+class Client {
+ public:
+  explicit Client(UniqueFd socket) : socket_(std::move(socket)) {}
+
+  // Loads and attaches an object of a plugin; plugin "core" is the trivet program itself. An error
+  // names each refused tier where a required hook found none.
+  Result<LoadedObject> load(const std::string& plugin, const ObjectSpec& spec);
+  // Detaches and unloads.
+  Result<void> unload(std::uint32_t handle);
+  // Tries every tier of every hook, attaching each for a moment, and keeps nothing. `tried` holds all
+  // tiers, `tier` the first that works.
+  Result<std::vector<HookState>> probe(const std::string& plugin, const ObjectSpec& spec);
+  // The maps that all objects share: the four rings, lane_sequences and lane_accounts. They exist
+  // once an object has been loaded.
+  Result<std::vector<LoadedMap>> lanes();
+  // A new pass over an iterator program of a loaded object: read it to the end of file.
+  Result<UniqueFd> iterate(std::uint32_t handle, const std::string& program);
+
+  // A file that the configuration names (itself included), or one directly in a folder that it names,
+  // open for reading. Paths are absolute.
+  Result<UniqueFd> open_configured(const std::string& path);
+  // Names of the files in a folder that the configuration names, sorted, without those that start
+  // with a dot. ENOTDIR as the error's code where the path is a file.
+  Result<std::vector<std::string>> list_configured(const std::string& path);
+  // Has the broker read the configuration again, so that its new files may be opened. An error leaves
+  // the old list in force.
+  Result<void> reload();
+
+  // Names of the libraries in the plugin folder, sorted; and one of them, open for reading, after the
+  // checks of its file.
+  Result<std::vector<std::string>> plugin_names();
+  Result<UniqueFd> open_plugin(const std::string& name);
+
+  // The listening control socket; once.
+  Result<UniqueFd> control_listener();
+  // Tells the service manager that everything has started.
+  Result<void> ready();
+
+ private:
+  std::mutex mutex_;
+  UniqueFd socket_;
+};
+
+}  // namespace trivet::broker
