@@ -68,6 +68,7 @@ void Worker::every(std::chrono::milliseconds period, Task tick) {
   {
     const std::lock_guard lock(mutex_);
     timers_.push_back({period, Clock::now() + period, std::move(tick)});
+    ++timers_generation_;
   }
   wake_.notify_one();
 }
@@ -91,7 +92,7 @@ std::size_t Worker::queued_bytes() const {
 
 void Worker::run_due_timers(std::unique_lock<std::mutex>& lock) {
   const auto now = Clock::now();
-  // A tick may add timers or clear them all: never hold a reference across it.
+  // A tick may add timers or clear them all: hold no reference across it, and look anew after that.
   const auto generation = timers_generation_;
   for (std::size_t i = 0; i < timers_.size() && generation == timers_generation_; ++i) {
     if (timers_[i].due > now) continue;
@@ -111,9 +112,11 @@ void Worker::loop() {
     if (queue_.empty()) {
       auto next = Clock::time_point::max();
       for (const auto& timer : timers_) next = std::min(next, timer.due);
-      const auto ready = [&] { return ending_ || !queue_.empty(); };
+      const auto ready = [&, known = timers_generation_] {
+        return ending_ || !queue_.empty() || timers_generation_ != known;
+      };
       if (next == Clock::time_point::max())
-        wake_.wait(lock, [&, known = timers_.size()] { return ready() || timers_.size() != known; });
+        wake_.wait(lock, ready);
       else
         wake_.wait_until(lock, next, ready);
       continue;

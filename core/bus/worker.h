@@ -80,7 +80,7 @@ class Worker {
   std::array<std::size_t, LANE_COUNT> lane_bytes_{};
   std::size_t records_ = 0;
   std::vector<Timer> timers_;
-  std::uint64_t timers_generation_ = 0;
+  std::uint64_t timers_generation_ = 0;  // grows with each change of the list
   bool ending_ = false;
   std::thread thread_;
 };
