@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <future>
+#include <memory>
 #include <utility>
 
 namespace trivet {
@@ -32,16 +33,13 @@ void Worker::post(Task task) {
   wake_.notify_one();
 }
 
-bool Worker::offer(Load load) {
+void Worker::offer(Load load) {
   {
     const std::lock_guard lock(mutex_);
-    auto& waiting = lane_bytes_[load.from];
-    if (waiting + load.bytes > kMaxLaneBytes) return false;
-    waiting += load.bytes;
+    for (std::size_t i = 0; i < LANE_COUNT; ++i) lane_bytes_[i] += load.bytes[i];
     queue_.emplace_back(std::move(load));
   }
   wake_.notify_one();
-  return true;
 }
 
 bool Worker::offer_record(Task task) {
@@ -55,13 +53,18 @@ bool Worker::offer_record(Task task) {
   return true;
 }
 
-void Worker::run(const Task& task) {
-  std::promise<void> done;
-  post([&] {
+bool Worker::run(const Task& task) {
+  // The queue owns the promise: if clear() drops the task, the promise breaks and the wait ends.
+  auto done = std::make_shared<std::promise<void>>();
+  auto ended = done->get_future();
+  bool ran = false;
+  post([&task, &ran, done = std::move(done)] {
     task();
-    done.set_value();
+    ran = true;
+    done->set_value();
   });
-  done.get_future().wait();
+  ended.wait();
+  return ran;
 }
 
 void Worker::every(std::chrono::milliseconds period, Task tick) {
@@ -77,17 +80,10 @@ void Worker::clear() {
   std::deque<Item> dropped;  // destroyed outside the lock: tasks may own much
   const std::lock_guard lock(mutex_);
   dropped.swap(queue_);
-  lane_bytes_.fill(0);
+  for (auto& bytes : lane_bytes_) bytes = 0;
   records_ = 0;
   timers_.clear();
   ++timers_generation_;
-}
-
-std::size_t Worker::queued_bytes() const {
-  const std::lock_guard lock(mutex_);
-  std::size_t bytes = 0;
-  for (const auto waiting : lane_bytes_) bytes += waiting;
-  return bytes;
 }
 
 void Worker::run_due_timers(std::unique_lock<std::mutex>& lock) {
@@ -123,7 +119,8 @@ void Worker::loop() {
     }
     Item item = std::move(queue_.front());
     queue_.pop_front();
-    if (const auto* load = std::get_if<Load>(&item)) lane_bytes_[load->from] -= load->bytes;
+    if (const auto* load = std::get_if<Load>(&item))
+      for (std::size_t i = 0; i < LANE_COUNT; ++i) lane_bytes_[i] -= load->bytes[i];
     if (std::holds_alternative<Record>(item)) --records_;
     lock.unlock();
     std::visit(

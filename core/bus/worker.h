@@ -26,16 +26,14 @@ class Worker {
   using Clock = std::chrono::steady_clock;
   using Task = std::function<void()>;
 
-  // What waits in the queue beside tasks: work of one lane, weighed in bytes and counted in events.
+  // Events in time order: what they weigh in each lane, and the work that they are.
   struct Load {
-    lane from;
-    std::size_t bytes;
-    std::size_t events;
+    std::array<std::size_t, LANE_COUNT> bytes{};
     Task run;
   };
 
-  // Bytes of waiting events that a lane may hold in one queue. A lane's events are refused only for
-  // the sake of their own lane: a flood of bulk never costs an alert.
+  // Bytes of waiting events that a lane may hold in one queue. Whoever offers leaves out the events of
+  // a lane that is full: a flood of bulk never costs an alert.
   static constexpr std::size_t kMaxLaneBytes = 64u << 20;
   // Records of other plugins that may wait; the newest is refused.
   static constexpr std::size_t kMaxRecords = 65'536;
@@ -48,17 +46,17 @@ class Worker {
 
   // Always accepted: for the few things that control the plugin.
   void post(Task task);
-  // False if the lane's share of the queue is full: the events are lost and the caller counts them.
-  bool offer(Load load);
+  void offer(Load load);
   // False if too many records wait already.
   bool offer_record(Task task);
-  // Runs the task on the worker and waits for it. Not from the worker itself.
-  void run(const Task& task);
+  // Runs the task on the worker and waits for it; false if clear() dropped it. Not from the worker.
+  bool run(const Task& task);
   void every(std::chrono::milliseconds period, Task tick);
   // Drops timers and whatever waits; what runs now finishes. The thread lives on.
   void clear();
 
-  std::size_t queued_bytes() const;
+  // Bytes of that lane's events that wait.
+  std::size_t queued_bytes(lane of) const { return lane_bytes_[of]; }
 
  private:
   struct Record {
@@ -77,7 +75,7 @@ class Worker {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Item> queue_;
-  std::array<std::size_t, LANE_COUNT> lane_bytes_{};
+  std::array<std::atomic<std::size_t>, LANE_COUNT> lane_bytes_{};
   std::size_t records_ = 0;
   std::vector<Timer> timers_;
   std::uint64_t timers_generation_ = 0;  // grows with each change of the list

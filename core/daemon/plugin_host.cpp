@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/plugin_host.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "daemon/kernel_map.h"
+
+namespace trivet {
+
+namespace {
+
+// An object that the broker holds for a plugin.
+class LentObject final : public Object {
+ public:
+  LentObject(broker::Client& broker, Log& log, broker::LoadedObject loaded)
+      : broker_(broker), log_(log), handle_(loaded.handle), hooks_(std::move(loaded.hooks)) {
+    for (auto& map : loaded.maps) maps_.push_back(std::make_unique<KernelMap>(std::move(map)));
+  }
+  ~LentObject() override {
+    if (auto done = broker_.unload(handle_); !done)
+      log_.error("cannot unload a BPF object", {{"reason", done.error().to_string()}});
+  }
+
+  const std::vector<HookState>& hooks() const override { return hooks_; }
+  Result<Map*> map(const std::string& name) override {
+    for (const auto& map : maps_)
+      if (map->name() == name) return static_cast<Map*>(map.get());
+    return Error{"the BPF object has no map " + name};
+  }
+
+ private:
+  broker::Client& broker_;
+  Log& log_;
+  std::uint32_t handle_;
+  std::vector<HookState> hooks_;
+  std::vector<std::unique_ptr<KernelMap>> maps_;
+};
+
+}  // namespace
+
+PluginHost::PluginHost(std::string name, const HostServices& services)
+    : name_(std::move(name)), services_(services), worker_(name_.substr(0, 15)) {}
+
+Result<void> PluginHost::start(std::unique_ptr<Plugin> plugin, std::unique_ptr<Metrics> metrics) {
+  plugin_ = std::move(plugin);
+  metrics_ = std::move(metrics);
+  Result<void> started;
+  worker_.run([&] {
+    started = plugin_->start(*this);
+    if (!started) forget_subscriptions();
+  });
+  running_ = started.has_value();
+  if (!started) {
+    worker_.clear();
+    metrics_.reset();
+    plugin_.reset();
+  }
+  return started;
+}
+
+void PluginHost::stop() {
+  if (!plugin_) return;
+  running_ = false;
+  worker_.clear();
+  worker_.run([&] {
+    plugin_->stop();
+    forget_subscriptions();
+    plugin_.reset();
+  });
+  worker_.clear();
+  metrics_.reset();
+}
+
+void PluginHost::forget_subscriptions() {
+  for (auto& wanted : wanted_events_) wanted = false;
+  for (auto& handlers : event_handlers_) handlers.clear();
+  const std::lock_guard lock(mutex_);
+  record_handlers_.clear();
+  verbs_.clear();
+  hooks_.clear();
+}
+
+std::size_t PluginHost::room(lane of) const {
+  const auto queued = worker_.queued_bytes(of);
+  return queued < Worker::kMaxLaneBytes ? Worker::kMaxLaneBytes - queued : 0;
+}
+
+void PluginHost::offer(std::shared_ptr<const void> batch, std::vector<Item> items,
+                       const std::array<std::size_t, LANE_COUNT>& bytes) {
+  worker_.offer({bytes, [this, batch = std::move(batch), items = std::move(items)] {
+                   for (const auto& item : items) deliver(item);
+                 }});
+}
+
+void PluginHost::deliver(const Item& item) {
+  const auto& header = *reinterpret_cast<const event_header*>(item.bytes.data());
+  for (const auto& handler : event_handlers_[header.type]) {
+    if (header.version != handler.version || item.bytes.size() < handler.size)
+      ++malformed_;
+    else
+      handler.call({header, item.bytes, item.process});
+  }
+}
+
+void PluginHost::offer_record(const RecordSchema& schema, const std::shared_ptr<const void>& record) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!record_handlers_.contains(schema.table)) return;
+  }
+  const bool accepted = worker_.offer_record([this, &schema, record] {
+    std::vector<std::function<void(const void*)>> handlers;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = record_handlers_.find(schema.table);
+      if (found == record_handlers_.end()) return;
+      handlers = found->second;
+    }
+    for (const auto& handler : handlers) handler(record.get());
+  });
+  if (!accepted) ++dropped_records_;
+}
+
+std::vector<PluginVerb> PluginHost::verbs() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<PluginVerb> list;
+  for (const auto& [name, verb] : verbs_) list.push_back({name, verb.help});
+  return list;
+}
+
+Result<std::string> PluginHost::run_verb(const std::string& verb,
+                                         const std::vector<std::string>& arguments) {
+  Verb run;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = verbs_.find(verb);
+    if (found == verbs_.end()) return Error{"plugin " + name_ + " has no verb " + verb};
+    run = found->second.run;
+  }
+  Result<std::string> answer = std::string();
+  if (!worker_.run([&] { answer = run(arguments); }))
+    return Error{"plugin " + name_ + " was stopped before it could answer"};
+  return answer;
+}
+
+std::vector<HookState> PluginHost::hooks() const {
+  const std::lock_guard lock(mutex_);
+  return hooks_;
+}
+
+Result<std::unique_ptr<Object>> PluginHost::attach(const ObjectSpec& spec) {
+  auto loaded = services_.broker.load(name_, spec);
+  if (!loaded) return std::move(loaded).error().within("BPF object " + name_ + "/" + spec.name);
+  {
+    const std::lock_guard lock(mutex_);
+    hooks_.insert(hooks_.end(), loaded->hooks.begin(), loaded->hooks.end());
+  }
+  for (const auto& hook : loaded->hooks)
+    metrics_
+        ->gauge("trivet_hook_info", "Tier that serves a hook; none where this kernel offers none",
+                {{"plugin", name_}, {"hook", hook.hook}, {"tier", hook.tier.empty() ? "none" : hook.tier}})
+        .set(1);
+  return std::unique_ptr<Object>(
+      std::make_unique<LentObject>(services_.broker, services_.log, std::move(*loaded)));
+}
+
+void PluginHost::every(std::chrono::milliseconds period, std::function<void()> tick) {
+  worker_.every(period, std::move(tick));
+}
+
+void PluginHost::verb(const std::string& name, const std::string& help, Verb run) {
+  const std::lock_guard lock(mutex_);
+  verbs_[name] = {help, std::move(run)};
+}
+
+void PluginHost::on_event(unsigned id, unsigned version, std::size_t size,
+                          std::function<void(const AnyEvent&)> handler) {
+  event_handlers_[id].push_back({version, size, std::move(handler)});
+  wanted_events_[id] = true;
+}
+
+void PluginHost::publish_record(const RecordSchema& schema, std::shared_ptr<const void> record) {
+  services_.record(schema, std::move(record));
+}
+
+void PluginHost::on_any_record(const RecordSchema& schema,
+                               std::function<void(const void*)> handler) {
+  const std::lock_guard lock(mutex_);
+  record_handlers_[std::string(schema.table)].push_back(std::move(handler));
+}
+
+}  // namespace trivet

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the daemon lends to one plugin, and the plugin's worker. The plugin's code runs on the worker
+// only; the reader hands events over with offer(), other plugins' records come through offer_record().
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/client.h"
+#include "bus/worker.h"
+#include "trivet/host.h"
+#include "trivet/plugin.h"
+
+namespace trivet {
+
+// What every plugin's host shares. All outlive the hosts and are thread-safe.
+struct HostServices {
+  broker::Client& broker;
+  Facts& facts;
+  Log& log;
+  // A record that a plugin published, for tables, streams and the other plugins.
+  std::function<void(const RecordSchema&, std::shared_ptr<const void>)> record;
+};
+
+// A verb that a plugin added to the control socket.
+struct PluginVerb {
+  std::string name;
+  std::string help;
+};
+
+class PluginHost final : public Host {
+ public:
+  // One event on its way to a plugin. The bytes live as long as the load's batch.
+  struct Item {
+    std::span<const std::byte> bytes;
+    ProcessRef process;
+  };
+
+  PluginHost(std::string name, const HostServices& services);
+
+  const std::string& name() const { return name_; }
+
+  // Runs the plugin's start() on the worker; on error nothing of it remains. Main thread.
+  Result<void> start(std::unique_ptr<Plugin> plugin, std::unique_ptr<Metrics> metrics);
+  // Runs stop(), drops what waits, subscriptions and metrics. Main thread.
+  void stop();
+  bool running() const { return running_; }
+
+  // Whether the plugin has a handler for events of that type. Any thread.
+  bool wants(unsigned event_type) const {
+    return event_type < EVENT_TYPES && wanted_events_[event_type].load(std::memory_order_relaxed);
+  }
+  // Room in the worker's queue for more of that lane. Reader thread.
+  std::size_t room(lane of) const;
+  // Hands events over; `batch` keeps their bytes alive. Reader thread.
+  void offer(std::shared_ptr<const void> batch, std::vector<Item> items,
+             const std::array<std::size_t, LANE_COUNT>& bytes);
+  // Hands a record over if the plugin subscribes to its table. Any thread.
+  void offer_record(const RecordSchema& schema, const std::shared_ptr<const void>& record);
+
+  // The plugin's verbs, and one of them run on the worker. Any thread but the worker.
+  std::vector<PluginVerb> verbs() const;
+  Result<std::string> run_verb(const std::string& verb, const std::vector<std::string>& arguments);
+  // The hooks of the objects attached so far. Any thread.
+  std::vector<HookState> hooks() const;
+
+  std::uint64_t malformed_events() const { return malformed_; }
+  std::uint64_t dropped_records() const { return dropped_records_; }
+
+  Result<std::unique_ptr<Object>> attach(const ObjectSpec& spec) override;
+  void every(std::chrono::milliseconds period, std::function<void()> tick) override;
+  void verb(const std::string& name, const std::string& help, Verb verb) override;
+  Facts& facts() override { return services_.facts; }
+  Metrics& metrics() override { return *metrics_; }
+  Log& log() override { return services_.log; }
+
+ protected:
+  void on_event(unsigned id, unsigned version, std::size_t size,
+                std::function<void(const AnyEvent&)> handler) override;
+  void publish_record(const RecordSchema& schema, std::shared_ptr<const void> record) override;
+  void on_any_record(const RecordSchema& schema,
+                     std::function<void(const void*)> handler) override;
+
+ private:
+  struct EventHandler {
+    unsigned version;
+    std::size_t size;
+    std::function<void(const AnyEvent&)> call;
+  };
+  struct RegisteredVerb {
+    std::string help;
+    Verb run;
+  };
+
+  void deliver(const Item& item);
+  void forget_subscriptions();
+
+  const std::string name_;
+  const HostServices services_;
+  std::unique_ptr<Plugin> plugin_;
+  std::unique_ptr<Metrics> metrics_;
+  std::atomic<bool> running_ = false;
+
+  // Worker thread only.
+  std::array<std::vector<EventHandler>, EVENT_TYPES> event_handlers_;
+
+  std::array<std::atomic<bool>, EVENT_TYPES> wanted_events_{};
+  std::atomic<std::uint64_t> malformed_ = 0;
+  std::atomic<std::uint64_t> dropped_records_ = 0;
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::map<std::string, std::vector<std::function<void(const void*)>>, std::less<>> record_handlers_;
+  std::map<std::string, RegisteredVerb> verbs_;
+  std::vector<HookState> hooks_;
+
+  Worker worker_;  // last: its thread ends before what it uses
+};
+
+}  // namespace trivet
