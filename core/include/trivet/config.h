@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "trivet/api.h"
 #include "trivet/result.h"
 
 namespace trivet {
@@ -56,7 +57,7 @@ class Config {
 //   ConfigReader read(table);
 //   read("body_limit", options.body_limit);
 //   return read.finish();
-class ConfigReader {
+class TRIVET_API ConfigReader {
  public:
   explicit ConfigReader(const Config& table) : table_(table) {}
 
@@ -93,6 +94,6 @@ class ConfigReader {
 };
 
 // The name of `candidates` that is nearest to `word` by edit distance, or empty if none is near.
-std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
+TRIVET_API std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
 }  // namespace trivet

@@ -9,6 +9,7 @@
 #include <span>
 #include <string_view>
 
+#include "trivet/api.h"
 #include "trivet/value.h"
 
 namespace trivet {
@@ -27,7 +28,7 @@ struct Column {
 };
 
 // A record type. Static data; identified by its table name, since each plugin has a copy.
-struct RecordSchema {
+struct TRIVET_API RecordSchema {
   std::string_view table;    // plural, as in SQL: "alerts"
   std::string_view type;     // the struct's name: "Alert"
   std::uint32_t version;     // grows when a column changes meaning or goes

@@ -8,10 +8,12 @@
 #include <utility>
 #include <variant>
 
+#include "trivet/api.h"
+
 namespace trivet {
 
 // Where in a file that a person wrote. Lines and columns count from 1; 0 means unknown.
-struct Place {
+struct TRIVET_API Place {
   std::string file;
   std::uint32_t line = 0;
   std::uint32_t column = 0;
@@ -21,7 +23,7 @@ struct Place {
 };
 
 // One sentence for a person: the object, the action, the reason and what to do about it.
-struct Error {
+struct TRIVET_API Error {
   std::string message;
   int code = 0;  // an errno, or 0 where no system call failed
   Place place;   // set for errors in what a person wrote
@@ -33,7 +35,7 @@ struct Error {
 };
 
 // An Error with strerror(code) after the message.
-Error system_error(int code, std::string message);
+TRIVET_API Error system_error(int code, std::string message);
 
 template <class T>
 class [[nodiscard]] Result {

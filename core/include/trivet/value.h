@@ -14,6 +14,8 @@
 #include <variant>
 #include <vector>
 
+#include "trivet/api.h"
+
 namespace trivet {
 
 // A moment on CLOCK_BOOTTIME, the one clock of all events. Turned into wall-clock time only where it
@@ -30,7 +32,7 @@ struct Duration {
 };
 
 // An IPv4 or IPv6 address in network byte order; family 0 means none.
-struct IpAddress {
+struct TRIVET_API IpAddress {
   std::uint8_t family = 0;  // 0, 4 or 6
   std::array<std::uint8_t, 16> bytes{};
 

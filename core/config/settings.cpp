@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/settings.h"
+
+namespace trivet {
+namespace {
+
+constexpr std::int64_t kSchema = 1;
+
+// A plugin's table as the plugin sees it: the key `enabled` is the core's.
+class PluginTable final : public Config {
+ public:
+  explicit PluginTable(std::unique_ptr<Config> table) : table_(std::move(table)) {}
+
+  std::vector<std::string> keys() const override {
+    auto keys = table_->keys();
+    std::erase(keys, "enabled");
+    return keys;
+  }
+  Place place(std::string_view key) const override { return table_->place(key); }
+  Result<std::optional<bool>> boolean(std::string_view key) const override {
+    return table_->boolean(key);
+  }
+  Result<std::optional<std::int64_t>> integer(std::string_view key) const override {
+    return table_->integer(key);
+  }
+  Result<std::optional<double>> number(std::string_view key) const override {
+    return table_->number(key);
+  }
+  Result<std::optional<std::string>> text(std::string_view key) const override {
+    return table_->text(key);
+  }
+  Result<std::optional<std::vector<std::string>>> texts(std::string_view key) const override {
+    return table_->texts(key);
+  }
+  Result<std::unique_ptr<Config>> table(std::string_view key) const override {
+    return table_->table(key);
+  }
+  Result<std::vector<std::unique_ptr<Config>>> tables(std::string_view key) const override {
+    return table_->tables(key);
+  }
+  Result<std::vector<TextFile>> files(std::string_view key) const override {
+    return table_->files(key);
+  }
+  Result<std::vector<std::unique_ptr<Config>>> toml_files(std::string_view key) const override {
+    return table_->toml_files(key);
+  }
+
+ private:
+  std::unique_ptr<Config> table_;
+};
+
+Result<void> check_schema(const Config& file) {
+  auto schema = file.integer("schema");
+  if (!schema) return std::move(schema).error();
+  std::string known = "this trivet knows schema " + std::to_string(kSchema);
+  if (!*schema) {
+    return Error{"schema is missing: " + known + "; write \"schema = " + std::to_string(kSchema) +
+                     "\" at the top",
+                 0, file.place("")};
+  }
+  if (**schema != kSchema) {
+    return Error{"schema = " + std::to_string(**schema) + ": " + known, 0, file.place("schema")};
+  }
+  return {};
+}
+
+template <class Read>
+Result<void> section(ConfigReader& file, std::string_view name, Read read) {
+  auto table = file.table(name);
+  if (!table) return {};  // absent; an error is the file's reader's to keep
+  ConfigReader reader(*table);
+  read(reader);
+  return reader.finish();
+}
+
+LogLevel level_of(const std::string& name) {
+  if (name == "debug") return LogLevel::debug;
+  if (name == "warning") return LogLevel::warning;
+  if (name == "error") return LogLevel::error;
+  return LogLevel::info;
+}
+
+Result<PluginSettings> read_plugin(ConfigReader& file, const std::string& name) {
+  PluginSettings settings{name, false, nullptr};
+  auto table = file.table(name);
+  if (!table) return settings;
+  auto enabled = table->boolean("enabled");
+  if (!enabled) return std::move(enabled).error();
+  settings.enabled = enabled->value_or(false);
+  settings.table = std::make_unique<PluginTable>(std::move(table));
+  return settings;
+}
+
+}  // namespace
+
+Result<Settings> read_settings(const Config& file, const std::vector<std::string>& plugins) {
+  if (auto schema = check_schema(file); !schema) return std::move(schema).error();
+  Settings settings;
+  ConfigReader read(file);
+  read.known("schema");
+
+  std::string level = "info", format = "text";
+  auto daemon = section(read, "daemon", [&](ConfigReader& table) {
+    table("user", settings.user);
+    table.choice("log_level", level, {"debug", "info", "warning", "error"});
+    table.choice("log_format", format, {"text", "json"});
+  });
+  if (!daemon) return std::move(daemon).error();
+  settings.log_level = level_of(level);
+  settings.log_json = format == "json";
+
+  auto control = section(read, "control", [&](ConfigReader& table) {
+    table("socket", settings.control_socket);
+    table("group", settings.control_group);
+  });
+  if (!control) return std::move(control).error();
+
+  std::int64_t series = static_cast<std::int64_t>(settings.metrics_max_series);
+  auto metrics = section(read, "metrics", [&](ConfigReader& table) {
+    table("listen", settings.metrics_listen);
+    table.range("max_series", series, 1, 1'000'000);
+  });
+  if (!metrics) return std::move(metrics).error();
+  settings.metrics_max_series = static_cast<std::size_t>(series);
+
+  std::int64_t rows = static_cast<std::int64_t>(settings.records_max_rows);
+  std::int64_t bytes = static_cast<std::int64_t>(settings.records_max_bytes);
+  auto records = section(read, "records", [&](ConfigReader& table) {
+    table.range("max_rows", rows, 1, 1'000'000'000);
+    table.range("max_bytes", bytes, 64 << 10, std::int64_t{1} << 40);
+  });
+  if (!records) return std::move(records).error();
+  settings.records_max_rows = static_cast<std::size_t>(rows);
+  settings.records_max_bytes = static_cast<std::size_t>(bytes);
+
+  for (const auto& name : plugins) {
+    auto plugin = read_plugin(read, name);
+    if (!plugin) return std::move(plugin).error();
+    settings.plugins.push_back(std::move(*plugin));
+  }
+  if (auto result = read.finish(); !result) return std::move(result).error();
+  return settings;
+}
+
+}  // namespace trivet

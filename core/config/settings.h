@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The core's own settings, typed: what config/trivet.toml holds beside the plugins' tables.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "trivet/config.h"
+#include "trivet/log.h"
+#include "trivet/result.h"
+
+namespace trivet {
+
+// One plugin's part of the file.
+struct PluginSettings {
+  std::string name;
+  bool enabled = false;
+  // Its table without the key `enabled`, which belongs to the core. Null where the file has no such
+  // table: the plugin is off, and there is nothing to configure.
+  std::unique_ptr<Config> table;
+};
+
+// Defaults are those of config/trivet.toml.
+struct Settings {
+  std::string user = "trivet";
+  LogLevel log_level = LogLevel::info;
+  bool log_json = false;
+  std::string control_socket = "/run/trivet/trivet.sock";
+  std::string control_group = "root";
+  std::string metrics_listen = "127.0.0.1:9435";
+  std::size_t metrics_max_series = 2000;
+  std::size_t records_max_rows = 100000;
+  std::size_t records_max_bytes = 64 << 20;
+  std::vector<PluginSettings> plugins;  // in the order of the names given
+};
+
+// Reads the whole file but for what the plugins' own tables hold. `plugins` are the names of the
+// plugins installed: any other table is an error that names the nearest. A plugin without a table is
+// off. The Settings stay valid without `file`, but not without its FileSource.
+Result<Settings> read_settings(const Config& file, const std::vector<std::string>& plugins);
+
+}  // namespace trivet
