@@ -24,6 +24,10 @@ class Plugin {
   // what start() needs. Errors carry the place. Without root. Main thread, plugin not started.
   virtual Result<void> configure(const Config& config) = 0;
 
+  // What the last configure() found that stops nothing, such as a rule that is skipped and why: said by
+  // `trivet check` and in the log. Main thread.
+  virtual std::vector<Error> remarks() const { return {}; }
+
   // The objects that start() may attach, for `trivet doctor`.
   virtual std::vector<ObjectSpec> objects() const = 0;
 
