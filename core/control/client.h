@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The CLI's end of the control socket: see docs/control-protocol.md. One request for each connection.
+// Single thread, blocking.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "trivet/result.h"
+
+namespace trivet {
+
+// What `observe` asks for.
+struct ObserveRequest {
+  std::string table;             // "alerts", "requests", "flows", or any table's name
+  bool follow = false;
+  std::size_t limit = 100;       // newest rows to begin with
+  std::string format = "compact";  // compact, json, or for alerts falco, text
+  bool colour = false;
+};
+
+class ControlClient {
+ public:
+  // Error in a person's words if nobody answers there.
+  static Result<ControlClient> connect(const std::string& socket_path);
+  ControlClient(ControlClient&& other) noexcept;
+  ~ControlClient();
+
+  // Runs a verb: its answer as JSON text, or the daemon's error.
+  Result<std::string> call(const std::string& verb, const std::vector<std::string>& arguments);
+
+  // Calls `line` for each record, printed as the request says, and `dropped` with each count of
+  // records that were lost because this client was slow. Returns at the end, or when either returns
+  // false, or when the descriptor `interrupt` (-1: none) is readable.
+  Result<void> observe(const ObserveRequest& request,
+                       const std::function<bool(const std::string&)>& line,
+                       const std::function<bool(std::uint64_t)>& dropped, int interrupt = -1);
+
+ private:
+  explicit ControlClient(int socket) : socket_(socket) {}
+  Result<void> send(const std::string& request);
+  // The next line without its end; false at the end of the stream or an interrupt.
+  Result<bool> receive(std::string& line, int interrupt);
+
+  int socket_;
+  std::string buffer_;
+  std::string socket_path_;
+};
+
+}  // namespace trivet

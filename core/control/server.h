@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// The daemon's end of the control socket: see docs/control-protocol.md. One thread serves all clients;
+// a second one runs the verbs, which may wait for a plugin. A client that does not read is no burden
+// to the others: its queue of records is bounded and drops the oldest, counted and told.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "records/format.h"
+#include "records/tables.h"
+#include "trivet/log.h"
+#include "trivet/result.h"
+
+namespace trivet {
+
+// Runs a verb, such as "status" or "policy show": JSON text, or an error for the person who asked.
+using Dispatch =
+    std::function<Result<std::string>(const std::string& verb, const std::vector<std::string>&)>;
+
+struct ControlOptions {
+  std::optional<gid_t> group;      // whose members may use the socket, beside root and this user
+  std::size_t max_clients = 64;
+  std::size_t max_request_bytes = 64 << 10;
+  std::size_t follower_rows = 4096;   // that wait for one client
+  std::size_t output_bytes = 1 << 20; // that wait in one client's buffer before rows are held back
+};
+
+struct ControlCounts {
+  std::uint64_t clients = 0;       // now
+  std::uint64_t requests = 0;
+  std::uint64_t refused = 0;       // peers without the right, or above max_clients
+  std::uint64_t dropped_rows = 0;  // that slow clients did not get
+};
+
+class ControlServer {
+ public:
+  // Serves a listening Unix socket, which it owns from now on. `dispatch` is called on the server's
+  // verb thread, one verb at a time. Everything else that is passed must outlive the server.
+  static Result<std::unique_ptr<ControlServer>> start(int listener, Tables& tables, Origin origin,
+                                                      Dispatch dispatch, Log& log,
+                                                      const ControlOptions& options);
+  // Closes all connections and joins both threads, waiting for a verb that is running.
+  ~ControlServer();
+  ControlServer(const ControlServer&) = delete;
+
+  // The group that may use the socket from now on. Any thread.
+  void set_group(std::optional<gid_t> group);
+  // Any thread.
+  ControlCounts counts() const;
+
+ private:
+  class Loop;
+  explicit ControlServer(std::unique_ptr<Loop> loop);
+  std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace trivet

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Records as text, from their schema alone: JSON for machines, a line for people, and Falco's two
+// forms of an alert. Pure; any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "trivet/record.h"
+#include "trivet/records/alert.h"
+
+namespace trivet {
+
+// Where and when the records were made: what a record itself does not hold.
+struct Origin {
+  std::string hostname;
+  std::int64_t boot_to_real_ns = 0;  // added to CLOCK_BOOTTIME gives CLOCK_REALTIME
+};
+
+// "2026-03-01T12:00:00.123456789Z": UTC, the form of RFC 3339.
+std::string iso_time(std::int64_t real_ns);
+// "12:00:00.123456789" in UTC.
+std::string clock_time(std::int64_t real_ns);
+
+// One JSON object without line breaks: "hostname", then a member for each column under its name.
+// Times are RFC 3339 strings in UTC, durations integers in nanoseconds, columns without a value null,
+// fields an object (of a repeated name, the last value). See docs/records.md.
+std::string to_json(const RecordSchema& schema, const void* record, const Origin& origin);
+
+// One line of the columns marked `always`, in their order, padded to a width chosen by column; colour
+// by ANSI sequences if asked. Hostile characters are escaped.
+std::string to_line(const RecordSchema& schema, const void* record, const Origin& origin,
+                    bool colour);
+// The names of those columns, padded like the lines.
+std::string line_heading(const RecordSchema& schema, bool colour);
+
+// Falco's JSON alert: hostname, output, output_fields, priority, rule, source, tags, time.
+std::string to_falco_json(const Alert& alert, const Origin& origin);
+// Falco's text alert: "12:00:00.123456789: Warning <output>".
+std::string to_falco_text(const Alert& alert, const Origin& origin);
+
+// The columns of a record type as a table in Markdown.
+std::string describe(const RecordSchema& schema);
+
+}  // namespace trivet
