@@ -43,10 +43,10 @@ Result<void> check_host();
 
 // Runs `main` in a child without privileges (uid and gid as given, no capability, no_new_privs, no
 // descriptor but standard input, output, error and its socket) and serves it as the broker until it
-// ends; then every program, link, map and the control socket are gone. Answers main's exit status, or
-// an error if nothing could start or main died of a signal.
-// Call with no other thread running. SIGTERM, SIGINT and SIGHUP reach main blocked: it takes them
-// with signalfd or sigwait. The broker passes on those that it gets.
+// ends; then every program, link, map and the control socket are gone. Answers main's exit status,
+// or an error if nothing could start or main died of a signal. Call with no other thread running.
+// SIGTERM, SIGINT and SIGHUP reach main blocked: it takes them with signalfd or sigwait. The broker
+// passes on those that it gets.
 Result<int> launch(const BrokerOptions& options, const std::function<int(Client&)>& main);
 
 }  // namespace trivet::broker

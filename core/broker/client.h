@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The main process's end of the broker: each call is one request and its answer over the socketpair.
-// The broker decides; nothing that is asked for here can name a file, a program or a target that
-// root's own configuration and plugin folder do not offer.
+// The main process's end of the broker: each call is one request and its answer over the
+// socketpair. The broker decides; nothing that is asked for here can name a file, a program or a
+// target that root's own configuration and plugin folder do not offer.
 #pragma once
 
 #include <cstdint>
@@ -44,8 +44,8 @@ class Client {
   Result<LoadedObject> load(const std::string& plugin, const ObjectSpec& spec);
   // Detaches and unloads.
   Result<void> unload(std::uint32_t handle);
-  // Tries every tier of every hook, attaching each for a moment, and keeps nothing. `tried` holds all
-  // tiers, `tier` the first that works.
+  // Tries every tier of every hook, attaching each for a moment, and keeps nothing. `tried` holds
+  // all tiers, `tier` the first that works.
   Result<std::vector<HookState>> probe(const std::string& plugin, const ObjectSpec& spec);
   // The maps that all objects share: the four rings, lane_sequences and lane_accounts. They exist
   // once an object has been loaded.
@@ -53,18 +53,18 @@ class Client {
   // A new pass over an iterator program of a loaded object: read it to the end of file.
   Result<UniqueFd> iterate(std::uint32_t handle, const std::string& program);
 
-  // A file that the configuration names (itself included), or one directly in a folder that it names,
-  // open for reading. Paths are absolute.
+  // A file that the configuration names (itself included), or one directly in a folder that it
+  // names, open for reading. Paths are absolute.
   Result<UniqueFd> open_configured(const std::string& path);
   // Names of the files in a folder that the configuration names, sorted, without those that start
   // with a dot. ENOTDIR as the error's code where the path is a file.
   Result<std::vector<std::string>> list_configured(const std::string& path);
-  // Has the broker read the configuration again, so that its new files may be opened. An error leaves
-  // the old list in force.
+  // Has the broker read the configuration again, so that its new files may be opened. An error
+  // leaves the old list in force.
   Result<void> reload();
 
-  // Names of the libraries in the plugin folder, sorted; and one of them, open for reading, after the
-  // checks of its file.
+  // Names of the libraries in the plugin folder, sorted; and one of them, open for reading, after
+  // the checks of its file.
   Result<std::vector<std::string>> plugin_names();
   Result<UniqueFd> open_plugin(const std::string& name);
 
