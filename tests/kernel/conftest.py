@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the kernel tests share: a daemon, an nginx and a folder, each gone when the test ends."""
+
+import os
+import pathlib
+import shutil
+import tempfile
+
+import pytest
+
+import host_snapshot
+import trivet_harness
+
+SKIPPED = 77  # SKIP_RETURN_CODE in CMakeLists.txt
+
+
+def pytest_sessionstart(session):
+    if os.geteuid() != 0:
+        pytest.exit("the kernel tests need root", SKIPPED)
+    if "TRIVET_BIN" not in os.environ:
+        pytest.exit("TRIVET_BIN names no program: run these tests with ctest -L kernel", 1)
+
+
+@pytest.fixture
+def folder():
+    """A folder that the unprivileged main process can reach, owned by root."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="trivet-test-", dir="/run"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def start(folder):
+    """start(**options) -> a serving Trivet. Afterwards it is stopped and the host is as it was."""
+    before = host_snapshot.take()
+    running = []
+
+    def begin(**options):
+        name = f"{len(running)}"
+        (folder / name).mkdir()
+        daemon = trivet_harness.Trivet(folder / name, **options)
+        running.append(daemon)
+        daemon.start()
+        return daemon
+
+    yield begin
+    for daemon in running:
+        daemon.close()
+    host_snapshot.assert_as_before(before)
+
+
+@pytest.fixture
+def nginx(folder):
+    server = trivet_harness.Nginx(folder)
+    yield server
+    server.close()

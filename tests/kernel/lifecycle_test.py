@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon's own life: it starts, it ends however it is told, and leaves nothing."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+import trivet_harness as harness
+
+
+def test_all_three_plugins_run_with_the_shipped_configuration(start):
+    trivet = start()
+    status = json.loads(trivet.call("status", "-o", "json").stdout)
+    assert {p["name"]: p["state"] for p in status["plugins"]} == {
+        "security": "running", "tracing": "running", "network": "running"}
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_ends_it_with_status_0_and_nothing_is_left(start, name):
+    trivet = start()
+    assert trivet.stop(getattr(signal, name)) == 0
+    assert not trivet.socket.exists()
+
+
+def test_it_starts_again_where_it_has_ended(start):
+    trivet = start()
+    assert trivet.stop() == 0
+    trivet.start()
+    assert trivet.call("status").returncode == 0
+
+
+def test_a_second_daemon_on_the_same_socket_is_refused_and_the_first_serves_on(start):
+    trivet = start()
+    second = subprocess.run([harness.trivet_program(), "run", "-c", str(trivet.config)],
+                            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                            timeout=30 * harness.SCALE)
+    assert second.returncode == 1
+    assert str(trivet.socket) in second.stderr or str(trivet.port) in second.stderr
+    assert trivet.call("status").returncode == 0
+
+
+def test_main_ends_when_the_broker_is_killed(start):
+    trivet = start()
+    main = trivet.main_pid()
+    os.kill(trivet.process.pid, signal.SIGKILL)
+    trivet.process.wait()
+    harness.wait_until(lambda: not os.path.exists(f"/proc/{main}"), 10, "main ends")
+    # The fixture's snapshot says whether a program, link or map outlived both.
+    trivet.kill()
+
+
+def test_the_broker_ends_with_an_error_when_main_is_killed(start):
+    trivet = start()
+    os.kill(trivet.main_pid(), signal.SIGKILL)
+    assert trivet.process.wait(10 * harness.SCALE) == 1, trivet.log()
+    trivet.kill()
+
+
+def test_a_run_that_fails_leaves_nothing(start, folder):
+    trivet = start()
+    assert trivet.stop() == 0
+    broken = folder / "broken.toml"
+    broken.write_text(trivet.config.read_text().replace("schema = 1", "schema = 1\nnonsense = 2"))
+    done = subprocess.run([harness.trivet_program(), "run", "-c", str(broken)],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=30 * harness.SCALE)
+    assert done.returncode == 1
+    assert not trivet.socket.exists()
