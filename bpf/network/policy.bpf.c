@@ -1,0 +1,624 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Policy and flows of sockets. A process is judged where it is itself at work (connect, sendmsg: EPERM
+ * at once), each packet where it passes its socket (cgroup_skb), by a verdict kept with the socket until
+ * the policy's epoch moves on. The same state counts the packets, so a flow costs no event per packet.
+ *
+ * Return values of cgroup programs: 1 passes, 0 refuses.
+ */
+#include "network/account.bpf.h"
+
+#define AF_INET	 2
+#define AF_INET6 10
+
+#define PASS   1
+#define REFUSE 0
+
+static __always_inline struct socket_state *socket__state(struct bpf_sock *sk, __u64 cookie)
+{
+	struct socket_state *state =
+		bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!state)
+		count(FLOW_COUNT_SOCKET_UNTRACKED, 1);
+	else if (!state->flow.cookie)
+		state->flow.cookie = cookie;
+	return state;
+}
+
+static __always_inline void ask__about_packet(struct judgement *ask, const struct packet *packet,
+					      __u8 direction, __u64 epoch)
+{
+	ask->peer_address[0] = packet->peer_address[0];
+	ask->peer_address[1] = packet->peer_address[1];
+	ask->epoch = epoch;
+	ask->protocol = packet->protocol;
+	ask->direction = direction;
+	ask->port = direction == FLOW_EGRESS ? packet->peer_port : packet->local_port;
+	ask->no_ports = packet->no_ports;
+}
+
+/* Judges a packet for the socket's cgroup and the executable that owns it. */
+static __noinline int judge__packet(struct __sk_buff *skb, struct judgement *ask, struct flow *socket)
+{
+	ask->subjects = 0;
+	if (subjects__wanted(ask->epoch)) {
+		ask->subjects = subjects__of_socket_cgroups(skb, ask->epoch);
+		if (socket) {
+			struct policy_executable executable = socket->owner.executable;
+
+			ask->subjects |= subjects__of_executable(&executable, ask->epoch);
+		}
+	}
+	return judge(ask);
+}
+
+/* System calls: the running task is the one that is judged. */
+
+/* connect() to no address means this host (ip(7), ipv6(7)). */
+static __always_inline void address__resolve_any(__u64 address[2])
+{
+	if (address[0])
+		return;
+	if (address[1] == 0)
+		address[1] = bpf_cpu_to_be64(1);
+	else if (address[1] == bpf_cpu_to_be64(0x0000ffff00000000ULL))
+		address[1] = bpf_cpu_to_be64(0x0000ffff7f000001ULL);
+}
+
+static __always_inline int judge__call(struct bpf_sock_addr *ctx, struct packet *packet, bool connecting)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct policy_executable executable;
+	struct socket_state *state;
+	struct judgement ask = {};
+	__u64 epoch = policy__epoch();
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+
+	if (!sk || (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_UDP))
+		return PASS;
+	packet->protocol = ctx->protocol;
+	packet->peer_port = bpf_ntohs(ctx->user_port);
+	address__resolve_any(packet->peer_address);
+	state = socket__state(sk, cookie);
+	if (state) {
+		owner__refresh(&state->flow.owner);
+		state->flow.flags |= ACCOUNT_OWNER_SEEN;
+	}
+
+	if (!connecting) {
+		struct datagram_key key = {
+			.cookie = cookie,
+			.peer_address = { packet->peer_address[0], packet->peer_address[1] },
+			.peer_port = packet->peer_port,
+		};
+		struct datagram_flow *known = bpf_map_lookup_elem(&datagram_flows, &key);
+
+		/* A reply to a peer that was let in, or the next datagram of a judged flow. */
+		if (known && known->flow.epoch == epoch && known->flow.verdict != FLOW_DROPPED)
+			return PASS;
+	}
+
+	ask__about_packet(&ask, packet, FLOW_EGRESS, epoch);
+	if (subjects__wanted(epoch)) {
+		ask.subjects = subjects__of_current_cgroups(epoch);
+		if (state)
+			executable = state->flow.owner.executable;
+		else
+			executable__read_current(&executable);
+		ask.subjects |= subjects__of_executable(&executable, epoch);
+	}
+	judge(&ask);
+	if (ask.verdict == FLOW_DROPPED) {
+		count__dropped(packet->protocol);
+		denial__report(state ? &state->flow : NULL, &ask, packet);
+		return REFUSE;
+	}
+	if (connecting && state && ctx->protocol == IPPROTO_TCP) {
+		flow__begin(&state->flow, IPPROTO_TCP, FLOW_EGRESS, bpf_ktime_get_boot_ns());
+		state->flow.peer_address[0] = packet->peer_address[0];
+		state->flow.peer_address[1] = packet->peer_address[1];
+		state->flow.peer_port = packet->peer_port;
+		state->flow.epoch = epoch;
+		state->flow.rule = ask.rule;
+		state->flow.verdict = ask.verdict;
+	}
+	return PASS;
+}
+
+SEC("cgroup/connect4")
+int network_connect4(struct bpf_sock_addr *ctx)
+{
+	struct packet packet = {};
+
+	address__from_v4(packet.peer_address, ctx->user_ip4);
+	return judge__call(ctx, &packet, true);
+}
+
+SEC("cgroup/connect6")
+int network_connect6(struct bpf_sock_addr *ctx)
+{
+	__be32 peer[4] = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] };
+	struct packet packet = {};
+
+	address__from_v6(packet.peer_address, peer);
+	return judge__call(ctx, &packet, true);
+}
+
+SEC("cgroup/sendmsg4")
+int network_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	struct packet packet = {};
+
+	address__from_v4(packet.peer_address, ctx->user_ip4);
+	return judge__call(ctx, &packet, false);
+}
+
+SEC("cgroup/sendmsg6")
+int network_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	__be32 peer[4] = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] };
+	struct packet packet = {};
+
+	address__from_v6(packet.peer_address, peer);
+	return judge__call(ctx, &packet, false);
+}
+
+/* Packets. */
+
+/* Packets between a listener and a peer: the handshake, whose own socket does not exist yet. */
+static __noinline int handshake__packet(struct __sk_buff *skb, struct socket_state *state, bool sent)
+{
+	__u64 epoch = policy__epoch(), now = bpf_ktime_get_boot_ns();
+	struct handshake_key key = {};
+	struct handshake *handshake;
+	struct judgement ask = {};
+	struct packet packet;
+
+	if (!packet__read(skb, &packet, sent)) {
+		count(FLOW_COUNT_UNREADABLE, 1);
+		return PASS;
+	}
+	key.cookie = bpf_get_socket_cookie(skb);
+	key.peer_address[0] = packet.peer_address[0];
+	key.peer_address[1] = packet.peer_address[1];
+	key.peer_port = packet.peer_port;
+	handshake = bpf_map_lookup_elem(&handshakes, &key);
+	if (sent) {
+		/* Only an allowed SYN is answered. */
+		if (handshake) {
+			__sync_fetch_and_add(&handshake->sent_bytes, skb->len);
+			__sync_fetch_and_add(&handshake->sent_packets, 1);
+		}
+		return PASS;
+	}
+	if (!handshake || handshake->epoch != epoch) {
+		ask__about_packet(&ask, &packet, FLOW_INGRESS, epoch);
+		judge__packet(skb, &ask, state ? &state->flow : NULL);
+		if (ask.verdict == FLOW_DROPPED) {
+			count__dropped(IPPROTO_TCP);
+			denial__report(state ? &state->flow : NULL, &ask, &packet);
+			return REFUSE;
+		}
+	}
+	if (!handshake) {
+		struct handshake fresh = { .epoch = epoch, .first_ns = now, .rule = ask.rule };
+
+		/* What else arrives for a listener (scans, strays) belongs to no connection. */
+		if (!(packet.type & TCP_FLAG_SYN))
+			return PASS;
+		fresh.verdict = ask.verdict;
+		bpf_map_update_elem(&handshakes, &key, &fresh, BPF_NOEXIST);
+		handshake = bpf_map_lookup_elem(&handshakes, &key);
+		if (!handshake)
+			return PASS;
+	} else if (handshake->epoch != epoch) {
+		handshake->rule = ask.rule;
+		handshake->verdict = ask.verdict;
+		handshake->epoch = epoch;
+	}
+	__sync_fetch_and_add(&handshake->received_bytes, skb->len);
+	__sync_fetch_and_add(&handshake->received_packets, 1);
+	return PASS;
+}
+
+/*
+ * A connection that was there before the hooks: nobody saw who opened it. Servers sit on the lower
+ * port; a wrong guess shows in the direction only until the connection ends.
+ */
+static __always_inline __u8 stream__guess_direction(const struct packet *packet, __u32 tcp_state)
+{
+	if (tcp_state == BPF_TCP_SYN_SENT)
+		return FLOW_EGRESS;
+	return packet->local_port < packet->peer_port ? FLOW_INGRESS : FLOW_EGRESS;
+}
+
+/* Reads what the flow does not know yet from this packet, and judges it again for a new epoch. */
+static __noinline int stream__refresh(struct __sk_buff *skb, struct flow *flow, __u32 tcp_state,
+				      bool sent)
+{
+	__u64 epoch = policy__epoch();
+	struct judgement ask = {};
+	struct packet packet;
+	__u8 verdict;
+
+	if (!flow || !packet__read(skb, &packet, sent)) {
+		count(FLOW_COUNT_UNREADABLE, 1);
+		return 0;
+	}
+	if (!(flow->flags & ACCOUNT_FLOW))
+		flow__begin(flow, IPPROTO_TCP, stream__guess_direction(&packet, tcp_state),
+			    bpf_ktime_get_boot_ns());
+	/* Judge again where another program turned the connection to another peer. */
+	if (flow->peer_address[0] != packet.peer_address[0] ||
+	    flow->peer_address[1] != packet.peer_address[1] || flow->peer_port != packet.peer_port)
+		flow->epoch = 0;
+	flow__set_tuple(flow, &packet);
+	if (flow->epoch == epoch)
+		return 0;
+
+	ask__about_packet(&ask, &packet, flow->direction, epoch);
+	judge__packet(skb, &ask, flow);
+	verdict = flow->verdict;
+	flow->rule = ask.rule;
+	flow->verdict = ask.verdict;
+	flow->epoch = epoch;
+	if (verdict != ask.verdict && ask.verdict != FLOW_DROPPED && flow->flags & ACCOUNT_OPENED)
+		flow__report(flow, FLOW_OPEN);
+	else if (verdict != ask.verdict)
+		flow->reported_ns = 0;
+	return 0;
+}
+
+static __always_inline int stream__packet(struct __sk_buff *skb, struct bpf_sock *sk,
+					  struct socket_state *state, bool sent)
+{
+	struct flow *flow = &state->flow;
+	__u64 now = bpf_ktime_get_boot_ns();
+
+	if (flow->epoch != policy__epoch() ||
+	    (flow->flags & (ACCOUNT_FLOW | ACCOUNT_TUPLE)) != (ACCOUNT_FLOW | ACCOUNT_TUPLE))
+		stream__refresh(skb, flow, sk->state, sent);
+	if (flow->verdict == FLOW_DROPPED) {
+		flow__count_dropped(flow, now);
+		if (now - flow->reported_ns >= config.interval_ns)
+			flow__report_denial(flow);
+		return REFUSE;
+	}
+	flow__add(flow, sent, skb->len, now);
+	if (now - (flow->reported_ns ?: flow->first_ns) >= config.interval_ns &&
+	    !(flow->flags & ACCOUNT_ENDED))
+		flow__report(flow, FLOW_OPEN);
+	return PASS;
+}
+
+/* Ends a UDP flow that was idle for long, else looks again later. */
+static int datagram__expire(void *map, struct datagram_key *key, struct datagram_flow *datagrams)
+{
+	__u64 idle_ns = bpf_ktime_get_boot_ns() - datagrams->flow.last_ns;
+
+	if (idle_ns < config.udp_idle_ns) {
+		bpf_timer_start(&datagrams->expiry, config.udp_idle_ns - idle_ns, 0);
+		return 0;
+	}
+	flow__report(&datagrams->flow, FLOW_CLOSED);
+	bpf_map_delete_elem(map, key);
+	return 0;
+}
+
+/* A flow for a peer that is new to the socket, or NULL where the table is full. */
+static __noinline struct datagram_flow *datagram__begin(struct datagram_key *key, struct flow *socket)
+{
+	struct datagram_flow *datagrams;
+
+	if (!socket)
+		return NULL;
+	/* The socket's own state is a blank flow with the owner filled in. */
+	if (bpf_map_update_elem(&datagram_flows, key, socket, BPF_NOEXIST))
+		return NULL;
+	datagrams = bpf_map_lookup_elem(&datagram_flows, key);
+	if (!datagrams)
+		return NULL;
+	if (!bpf_timer_init(&datagrams->expiry, &datagram_flows, 7 /* CLOCK_BOOTTIME */)) {
+		bpf_timer_set_callback(&datagrams->expiry, datagram__expire);
+		bpf_timer_start(&datagrams->expiry, config.udp_idle_ns, 0);
+	}
+	return datagrams;
+}
+
+static __noinline int datagram__packet(struct __sk_buff *skb, struct socket_state *state, bool sent)
+{
+	__u64 epoch = policy__epoch(), now = bpf_ktime_get_boot_ns();
+	struct datagram_flow *datagrams;
+	struct datagram_key key = {};
+	struct judgement ask = {};
+	struct packet packet;
+	__u8 direction = sent ? FLOW_EGRESS : FLOW_INGRESS;
+	__u8 changed = 0;
+
+	if (!packet__read(skb, &packet, sent)) {
+		count(FLOW_COUNT_UNREADABLE, 1);
+		return PASS;
+	}
+	key.cookie = bpf_get_socket_cookie(skb);
+	key.peer_address[0] = packet.peer_address[0];
+	key.peer_address[1] = packet.peer_address[1];
+	key.peer_port = packet.peer_port;
+	datagrams = bpf_map_lookup_elem(&datagram_flows, &key);
+	if (datagrams)
+		direction = datagrams->flow.direction;
+	if (!datagrams || datagrams->flow.epoch != epoch) {
+		ask__about_packet(&ask, &packet, direction, epoch);
+		judge__packet(skb, &ask, state ? &state->flow : NULL);
+	}
+	if (!datagrams) {
+		if (ask.verdict == FLOW_DROPPED) {
+			count__dropped(IPPROTO_UDP);
+			denial__report(state ? &state->flow : NULL, &ask, &packet);
+			return REFUSE;
+		}
+		datagrams = datagram__begin(&key, state ? &state->flow : NULL);
+		if (!datagrams) {
+			count(FLOW_COUNT_DATAGRAM_UNCOUNTED, 1);
+			return PASS;
+		}
+		flow__begin(&datagrams->flow, IPPROTO_UDP, direction, now);
+		flow__set_tuple(&datagrams->flow, &packet);
+		if (state)
+			state->last_peer = key;
+	}
+	if (datagrams->flow.epoch != epoch) {
+		changed = datagrams->flow.verdict != ask.verdict;
+		datagrams->flow.rule = ask.rule;
+		datagrams->flow.verdict = ask.verdict;
+		datagrams->flow.epoch = epoch;
+	}
+	if (datagrams->flow.verdict == FLOW_DROPPED) {
+		flow__count_dropped(&datagrams->flow, now);
+		if (changed || now - datagrams->flow.reported_ns >= config.interval_ns)
+			flow__report_denial(&datagrams->flow);
+		return REFUSE;
+	}
+	flow__add(&datagrams->flow, sent, skb->len, now);
+	if (changed || now - datagrams->flow.reported_ns >= config.interval_ns) {
+		if (state)
+			datagrams->flow.owner = state->flow.owner;
+		flow__report(&datagrams->flow, FLOW_OPEN);
+	}
+	return PASS;
+}
+
+/* Raw, ICMP and other sockets have no flows; each packet is judged. */
+static __noinline int other__packet(struct __sk_buff *skb, bool sent)
+{
+	struct judgement ask = {};
+	struct packet packet;
+
+	if (!packet__read(skb, &packet, sent)) {
+		count(FLOW_COUNT_UNREADABLE, 1);
+		return PASS;
+	}
+	if (packet__is_ip_housekeeping(&packet))
+		return PASS;
+	/* The kernel itself answers through a raw socket: resets, and ACKs of closed connections. */
+	if (sent && packet.protocol == IPPROTO_TCP && !(packet.type & TCP_FLAG_SYN) &&
+	    !packet.payload_bytes && !packet.no_ports)
+		return PASS;
+	ask__about_packet(&ask, &packet, sent ? FLOW_EGRESS : FLOW_INGRESS, policy__epoch());
+	judge__packet(skb, &ask, NULL);
+	if (ask.verdict != FLOW_DROPPED)
+		return PASS;
+	count__dropped(packet.protocol);
+	denial__report(NULL, &ask, &packet);
+	return REFUSE;
+}
+
+static __always_inline int socket__packet(struct __sk_buff *skb, bool sent)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct socket_state *state;
+
+	if (!sk)
+		return PASS;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return PASS;
+	if (sk->protocol == IPPROTO_UDP)
+		return datagram__packet(skb, socket__state(sk, bpf_get_socket_cookie(skb)), sent);
+	if (sk->protocol != IPPROTO_TCP || sk->type != 1 /* SOCK_STREAM */)
+		return other__packet(skb, sent);
+	state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+	if (!state)
+		state = socket__state(sk, bpf_get_socket_cookie(skb));
+	if (sk->state == BPF_TCP_LISTEN)
+		return handshake__packet(skb, state, sent);
+	if (!state)
+		return other__packet(skb, sent);
+	return stream__packet(skb, sk, state, sent);
+}
+
+SEC("cgroup_skb/egress")
+int network_egress(struct __sk_buff *skb)
+{
+	return socket__packet(skb, true);
+}
+
+SEC("cgroup_skb/ingress")
+int network_ingress(struct __sk_buff *skb)
+{
+	return socket__packet(skb, false);
+}
+
+/* The life of sockets. */
+
+SEC("cgroup/sock_create")
+int network_sock_create(struct bpf_sock *ctx)
+{
+	struct socket_state *state;
+
+	if (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_UDP)
+		return PASS;
+	state = bpf_sk_storage_get(&sockets, ctx, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!state)
+		return PASS;
+	state->flow.cookie = bpf_get_socket_cookie(ctx);
+	owner__set_current(&state->flow.owner);
+	return PASS;
+}
+
+SEC("cgroup/sock_release")
+int network_sock_release(struct bpf_sock *ctx)
+{
+	struct socket_state *state;
+	struct datagram_key key;
+	struct datagram_flow *datagrams;
+
+	if (ctx->protocol != IPPROTO_UDP)
+		return PASS;
+	state = bpf_sk_storage_get(&sockets, ctx, NULL, 0);
+	if (!state || !state->last_peer.cookie)
+		return PASS;
+	key = state->last_peer;
+	datagrams = bpf_map_lookup_elem(&datagram_flows, &key);
+	if (!datagrams)
+		return PASS;
+	datagrams->flow.owner = state->flow.owner;
+	flow__report(&datagrams->flow, FLOW_CLOSED);
+	bpf_map_delete_elem(&datagram_flows, &key);
+	return PASS;
+}
+
+/* The accepted socket's flow begins with what its handshake counted at the listener. */
+static __always_inline void stream__accepted(struct sock *sk, struct flow *flow)
+{
+	struct handshake_key key = { .cookie = flow->cookie };
+	struct handshake *handshake;
+
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET)
+		address__from_v4(key.peer_address, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	else
+		BPF_CORE_READ_INTO(&key.peer_address, sk,
+				   __sk_common.skc_v6_daddr.in6_u.u6_addr32);
+	key.peer_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+
+	flow->flags = 0;
+	flow__begin(flow, IPPROTO_TCP, FLOW_INGRESS, bpf_ktime_get_boot_ns());
+	flow->cookie = bpf_get_socket_cookie(sk);
+	handshake = bpf_map_lookup_elem(&handshakes, &key);
+	if (!handshake) {
+		count(FLOW_COUNT_HANDSHAKE_EVICTED, 1);
+		return;
+	}
+	/* The first packet of the socket's own completes the tuple. */
+	flow->peer_address[0] = key.peer_address[0];
+	flow->peer_address[1] = key.peer_address[1];
+	flow->peer_port = key.peer_port;
+	flow->first_ns = handshake->first_ns;
+	flow->sent_bytes = handshake->sent_bytes;
+	flow->sent_packets = handshake->sent_packets;
+	flow->received_bytes = handshake->received_bytes;
+	flow->received_packets = handshake->received_packets;
+	flow->rule = handshake->rule;
+	flow->verdict = handshake->verdict;
+	flow->epoch = handshake->epoch;
+	bpf_map_delete_elem(&handshakes, &key);
+}
+
+/* Hook: a raw tracepoint sees every change of state with the socket at hand, on every kernel. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(network_sock_state, struct sock *sk, int oldstate, int newstate)
+{
+	struct socket_state *state;
+
+	if (newstate != BPF_TCP_ESTABLISHED && newstate != BPF_TCP_CLOSE)
+		return 0;
+	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+		return 0;
+	if (newstate == BPF_TCP_ESTABLISHED && oldstate == BPF_TCP_SYN_RECV) {
+		state = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+		if (state)
+			stream__accepted(sk, &state->flow);
+		return 0;
+	}
+	state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+	if (!state || !(state->flow.flags & ACCOUNT_FLOW) || state->flow.flags & ACCOUNT_ENDED)
+		return 0;
+	if (newstate == BPF_TCP_ESTABLISHED)
+		flow__report(&state->flow, FLOW_OPEN);
+	else if (oldstate != BPF_TCP_LISTEN)
+		flow__report(&state->flow, FLOW_CLOSED);
+	return 0;
+}
+
+/*
+ * An accepted socket is the acceptor's, not the listener's creator's: its first send or receive says
+ * whose. Only then is its opening told, with the right process.
+ */
+static __always_inline void socket__used(struct sock *sk)
+{
+	struct socket_state *state;
+	__u16 family, protocol;
+
+	if (!sk)
+		return;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (family != AF_INET && family != AF_INET6)
+		return;
+	protocol = BPF_CORE_READ(sk, sk_protocol);
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+		return;
+	state = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!state || state->flow.flags & ACCOUNT_OWNER_SEEN)
+		return;
+	owner__set_current(&state->flow.owner);
+	state->flow.flags |= ACCOUNT_OWNER_SEEN;
+	if (state->flow.flags & ACCOUNT_FLOW &&
+	    !(state->flow.flags & (ACCOUNT_OPENED | ACCOUNT_ENDED)))
+		flow__report(&state->flow, FLOW_OPEN);
+}
+
+/* Hook "owner", tier one: newer than 6.1, and free for everybody who sends nothing. */
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(network_sent, struct sock *sk)
+{
+	socket__used(sk);
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(network_received, struct sock *sk)
+{
+	socket__used(sk);
+	return 0;
+}
+
+/* Tier two: where those tracepoints do not exist. */
+SEC("fentry/inet_sendmsg")
+int BPF_PROG(network_inet_sendmsg, struct socket *socket)
+{
+	socket__used(socket->sk);
+	return 0;
+}
+
+SEC("fentry/inet6_sendmsg")
+int BPF_PROG(network_inet6_sendmsg, struct socket *socket)
+{
+	socket__used(socket->sk);
+	return 0;
+}
+
+SEC("fentry/inet_recvmsg")
+int BPF_PROG(network_inet_recvmsg, struct socket *socket)
+{
+	socket__used(socket->sk);
+	return 0;
+}
+
+SEC("fentry/inet6_recvmsg")
+int BPF_PROG(network_inet6_recvmsg, struct socket *socket)
+{
+	socket__used(socket->sk);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
