@@ -34,6 +34,14 @@ class Plugin {
   // Attaches, subscribes. On error nothing of it remains. Worker thread.
   virtual Result<void> start(Host& host) = 0;
 
+  // Takes over live what `next`, another instance of this class, was configured with. False, with
+  // nothing changed, where only a restart can: the core then stops this one and starts `next`.
+  // Worker thread, between start() and stop().
+  virtual bool adopt(Plugin& next) {
+    static_cast<void>(next);
+    return false;
+  }
+
   // Detaches and forgets everything; `host` is not used afterwards. Worker thread.
   virtual void stop() noexcept = 0;
 };
