@@ -59,6 +59,12 @@ Result<void> PluginHost::start(std::unique_ptr<Plugin> plugin, std::unique_ptr<M
   return started;
 }
 
+bool PluginHost::adopt(Plugin& next) {
+  bool adopted = false;
+  worker_.run([&] { adopted = plugin_->adopt(next); });
+  return adopted;
+}
+
 void PluginHost::stop() {
   if (!plugin_) return;
   running_ = false;

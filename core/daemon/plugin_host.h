@@ -51,6 +51,9 @@ class PluginHost final : public Host {
 
   // Runs the plugin's start() on the worker; on error nothing of it remains. Main thread.
   Result<void> start(std::unique_ptr<Plugin> plugin, std::unique_ptr<Metrics> metrics);
+  // Has the running plugin take over another instance's configuration; false if only a restart can.
+  // Main thread.
+  bool adopt(Plugin& next);
   // Runs stop(), drops what waits, subscriptions and metrics. Main thread.
   void stop();
   bool running() const { return running_; }

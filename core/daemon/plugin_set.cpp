@@ -133,8 +133,12 @@ void PluginSet::apply(std::vector<Prepared> prepared) {
     if (running && slot.fingerprint == next.fingerprint) continue;
     for (const auto& remark : next.plugin->remarks())
       log_.warning(remark.to_string(), {{"plugin", next.name}});
-    if (running) slot.host->stop();
     slot.fingerprint = std::move(next.fingerprint);
+    if (running && slot.host->adopt(*next.plugin)) {
+      log_.info("a plugin has taken over its new configuration", {{"plugin", next.name}});
+      continue;
+    }
+    if (running) slot.host->stop();
     if (auto started = slot.host->start(std::move(next.plugin), registry_.scope()); !started) {
       log_.error("a plugin did not start",
                  {{"plugin", next.name}, {"reason", started.error().to_string()}});

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// The main process: configuration, facts, rings, plugins, tables, control socket and metrics, put
+// together. Built and run on the main thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "broker/client.h"
+#include "config/settings.h"
+#include "control/server.h"
+#include "daemon/broker_files.h"
+#include "daemon/dispatcher.h"
+#include "daemon/main_loop.h"
+#include "daemon/plugin_set.h"
+#include "daemon/printer.h"
+#include "facts/host_facts.h"
+#include "lanes/reader.h"
+#include "log/stream_log.h"
+#include "metrics/registry.h"
+#include "records/tables.h"
+
+namespace trivet {
+
+// What the launcher knows and main cannot find out.
+struct DaemonOptions {
+  std::string config_path;           // absolute
+  std::optional<gid_t> control_group;
+  bool print_records = false;        // standard output is a terminal
+};
+
+class Daemon {
+ public:
+  // The client outlives the daemon.
+  Daemon(broker::Client& broker, DaemonOptions options);
+  ~Daemon();
+
+  // Starts everything, serves until SIGTERM, SIGINT or the broker's end, stops everything. The exit
+  // status; errors have been logged.
+  int run();
+
+ private:
+  Result<void> start();
+  void stop();
+  Result<Settings> read_configuration();
+  Result<void> open_tables(const Settings& settings);
+  Result<void> watch_processes();
+  Result<void> back_fill();
+  Result<std::string> reload();
+  Result<std::string> run_verb(const std::string& verb, const std::vector<std::string>& arguments);
+  std::string status() const;
+  void on_signal(int signal);
+  void publish_metrics();
+  void record(const RecordSchema& schema, std::shared_ptr<const void> record);
+
+  broker::Client& broker_;
+  const DaemonOptions options_;
+  StreamLog log_;
+  BrokerFiles broker_files_;
+  RememberedFiles files_;
+  std::unique_ptr<MainLoop> loop_;
+  std::unique_ptr<Registry> registry_;
+  std::unique_ptr<Metrics> metrics_;
+  std::unique_ptr<MetricsEndpoint> endpoint_;
+  std::unique_ptr<Tables> tables_;
+  std::unique_ptr<HostFacts> facts_;
+  std::unique_ptr<PluginSet> plugins_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  std::optional<broker::LoadedObject> lifecycle_;
+  std::unique_ptr<lanes::Reader> reader_;
+  std::unique_ptr<Printer> printer_;
+  std::unique_ptr<ControlServer> control_;
+  std::string settings_in_force_;  // those that only a restart changes, as text
+  Time started_;
+};
+
+}  // namespace trivet

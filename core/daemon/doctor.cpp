@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// `trivet doctor`: tries every tier of every hook on this kernel and says which would be used and why
+// not a better one. Works while a daemon runs; leaves nothing behind.
+#include <unistd.h>
+
+#include <iostream>
+
+#include "daemon/broker_files.h"
+#include "daemon/commands.h"
+#include "daemon/launcher.h"
+#include "daemon/lifecycle_object.h"
+#include "daemon/plugin_set.h"
+#include "daemon/status.h"
+#include "facts/host_facts.h"
+#include "log/stream_log.h"
+
+namespace trivet {
+
+namespace {
+
+void print(const OwnedHooks& owned) {
+  std::cout << owned.owner << '\n';
+  for (const auto& hook : owned.hooks) {
+    std::cout << "  " << hook.hook << ": " << (hook.tier.empty() ? "none" : hook.tier) << '\n';
+    for (const auto& tried : hook.tried)
+      if (!tried.refusal.empty())
+        std::cout << "    " << tried.tier << " refused: " << tried.refusal << '\n';
+      else
+        std::cout << "    " << tried.tier << " works"
+                  << (tried.tier == hook.tier ? ", in use" : "") << '\n';
+  }
+}
+
+// Runs unprivileged: all that it learns comes through the broker.
+int examine(const Launched& launched, bool json) {
+  StreamLog log(STDERR_FILENO, LogLevel::warning, false);
+  HostFacts facts("");
+  Registry registry(0);
+  const HostServices services{launched.broker, facts, log,
+                              [](const RecordSchema&, std::shared_ptr<const void>) {}};
+  PluginSet plugins(launched.broker, services, registry, log);
+
+  BrokerFiles files(launched.broker);
+  const auto configuration = read_configuration(launched.config_path, files, plugins.names());
+  if (!configuration) {
+    std::cerr << "error: " << configuration.error().to_string() << '\n';
+    return kExitFailure;
+  }
+
+  std::vector<OwnedHooks> found;
+  bool sound = true;
+  const auto probe = [&](const std::string& owner, const ObjectSpec& object) {
+    auto hooks = launched.broker.probe(owner, object);
+    if (!hooks) {
+      std::cerr << "error: " << owner << '/' << object.name << ": " << hooks.error().to_string()
+                << '\n';
+      sound = false;
+      return;
+    }
+    for (std::size_t i = 0; i < hooks->size(); ++i)
+      if ((*hooks)[i].tier.empty() && object.hooks[i].required) sound = false;
+    if (found.empty() || found.back().owner != owner) found.push_back({owner, {}});
+    auto& list = found.back().hooks;
+    list.insert(list.end(), hooks->begin(), hooks->end());
+  };
+
+  probe(kCorePlugin, lifecycle_object());
+  for (const auto& settings : configuration->plugins) {
+    const auto plugin = plugins.create(settings.name);
+    if (!plugin) {
+      sound = false;
+      continue;
+    }
+    if (auto valid = (*plugin)->configure(*settings.table); !valid) {
+      std::cerr << "error: " << valid.error().to_string() << '\n';
+      sound = false;
+      continue;
+    }
+    for (const auto& object : (*plugin)->objects()) probe(settings.name, object);
+  }
+  if (json)
+    std::cout << to_json(found) << '\n';
+  else
+    for (const auto& owned : found) print(owned);
+  return sound ? kExitSuccess : kExitFailure;
+}
+
+}  // namespace
+
+int doctor(const DoctorOptions& options) {
+  const auto status = launch({.config = options.config, .plugins = options.plugins, .control = false},
+                             [&](const Launched& launched) { return examine(launched, options.json); });
+  if (status) return *status;
+  std::cerr << "error: " << status.error().to_string() << '\n';
+  return kExitFailure;
+}
+
+}  // namespace trivet

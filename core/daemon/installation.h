@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where this program and what belongs to it are on disk.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+
+namespace trivet {
+
+struct Installation {
+  // Folder of the plugin libraries: lib/trivet/plugins beside the program's own bin.
+  std::string plugin_directory;
+  // The program does not run from where `cmake --install` put it: files may belong to the user who
+  // called sudo.
+  bool build_tree = false;
+};
+
+// Of the running program, from /proc/self/exe. `plugin_directory` replaces the usual one if not empty.
+Installation find_installation(const std::string& plugin_directory);
+
+// `path` from the working directory, without links resolved.
+std::string absolute_path(const std::string& path);
+
+struct User {
+  uid_t uid;
+  gid_t gid;
+};
+// The account that main runs as: `name`, or nobody (65534) if there is none of that name. Never root:
+// an account with uid 0 is refused by answering nobody.
+User find_user(const std::string& name);
+// The group of that name.
+std::optional<gid_t> find_group(const std::string& name);
+
+}  // namespace trivet

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/launcher.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "broker/files.h"
+#include "config/toml_file.h"
+#include "daemon/installation.h"
+#include "log/stream_log.h"
+
+namespace trivet {
+
+namespace {
+
+// The configuration's files, opened here and now under the broker's rules.
+class CheckedFiles final : public FileSource {
+ public:
+  explicit CheckedFiles(broker::TrustedFiles& files) : files_(files) {}
+  Result<std::vector<std::string>> expand(const std::string& path) override {
+    auto names = files_.list_folder(path);
+    if (!names) {
+      if (names.error().code == ENOTDIR) return std::vector{path};
+      return names.error();
+    }
+    for (auto& name : *names) name = path + "/" + name;
+    return names;
+  }
+  Result<std::string> read(const std::string& path) override {
+    const auto file = files_.open_file(path);
+    if (!file) return file.error();
+    return read_text(file->get(), path);
+  }
+
+ private:
+  broker::TrustedFiles& files_;
+};
+
+Result<std::unique_ptr<Config>> read_config(const std::string& path, FileSource& files) {
+  const auto text = files.read(path);
+  if (!text) return text.error();
+  return parse_toml(path, *text, files);
+}
+
+// The configuration and all that it names: what main may have opened.
+Result<std::vector<std::string>> allowed_files(const std::string& path, const Config& config) {
+  auto named = named_files(config);
+  if (!named) return named.error();
+  std::vector<std::string> files{path};
+  for (auto& file : *named) files.push_back(absolute_path(file.path));
+  return files;
+}
+
+Result<std::vector<std::string>> plugin_names(const std::string& folder,
+                                              broker::TrustedFiles& files) {
+  auto names = files.list_folder(folder);
+  if (!names) return std::move(names).error().within("plugin folder " + folder);
+  std::vector<std::string> plugins;
+  for (const auto& name : *names)
+    if (name.ends_with(".so")) plugins.push_back(name.substr(0, name.size() - 3));
+  return plugins;
+}
+
+}  // namespace
+
+Result<Settings> read_configuration(const std::string& path, FileSource& files,
+                                    const std::vector<std::string>& plugins) {
+  const auto config = read_config(path, files);
+  if (!config) return config.error();
+  return read_settings(**config, plugins);
+}
+
+Result<int> launch(const LaunchOptions& options, const std::function<int(const Launched&)>& main) {
+  if (auto fit = broker::check_host(); !fit) return fit.error();
+  const auto installation = find_installation(options.plugins);
+  const std::string path = absolute_path(options.config);
+
+  StreamLog log(STDERR_FILENO, LogLevel::info, false);
+  const auto warn = [&log](std::string_view sentence) { log.warning(sentence); };
+  broker::TrustedFiles trusted(broker::trusted_owners(installation.build_tree), warn);
+  CheckedFiles files(trusted);
+
+  const auto plugins = plugin_names(installation.plugin_directory, trusted);
+  if (!plugins) return plugins.error();
+  const auto config = read_config(path, files);
+  if (!config) return config.error();
+  auto settings = read_settings(**config, *plugins);
+  if (!settings) return settings.error();
+  auto allowed = allowed_files(path, **config);
+  if (!allowed) return allowed.error();
+  const User user = find_user(settings->user);
+
+  broker::BrokerOptions broker;
+  broker.plugin_directory = installation.plugin_directory;
+  broker.files = std::move(*allowed);
+  broker.build_tree = installation.build_tree;
+  if (options.control) broker.control_socket = settings->control_socket;
+  broker.control_group = settings->control_group;
+  broker.uid = user.uid;
+  broker.gid = user.gid;
+  broker.warn = warn;
+  broker.reload = [&]() -> Result<broker::ReloadedOptions> {
+    const auto changed = read_config(path, files);
+    if (!changed) return changed.error();
+    auto named = allowed_files(path, **changed);
+    if (!named) return named.error();
+    return broker::ReloadedOptions{std::move(*named)};
+  };
+  return broker::launch(broker, [&](broker::Client& client) {
+    return main(Launched{client, path, std::move(*settings)});
+  });
+}
+
+}  // namespace trivet

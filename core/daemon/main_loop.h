@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The main thread's loop: signals, and tasks that other threads hand over. Signals must be blocked in
+// every thread (the broker's launch() sees to that).
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+#include "broker/unique_fd.h"
+#include "trivet/result.h"
+
+namespace trivet {
+
+class MainLoop {
+ public:
+  // Error if the kernel refuses the descriptors.
+  static Result<std::unique_ptr<MainLoop>> create();
+
+  // Runs until quit(): `signal` for each signal, tasks as they come, `tick` about once each period.
+  void run(const std::function<void(int signal)>& on_signal, std::chrono::milliseconds period,
+           const std::function<void()>& tick);
+  // Makes run() return after the task at hand. Main thread.
+  void quit() { quit_ = true; }
+  // Runs the task on the main thread. Any thread.
+  void post(std::function<void()> task);
+
+ private:
+  MainLoop(UniqueFd signals, UniqueFd wake) : signals_(std::move(signals)), wake_(std::move(wake)) {}
+  void run_tasks();
+
+  UniqueFd signals_;
+  UniqueFd wake_;
+  bool quit_ = false;
+  std::mutex mutex_;
+  std::vector<std::function<void()>> tasks_;
+};
+
+}  // namespace trivet

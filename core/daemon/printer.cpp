@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/printer.h"
+
+#include <unistd.h>
+
+#include <chrono>
+
+namespace trivet {
+
+namespace {
+
+constexpr std::size_t kQueuedRows = 4096;
+constexpr std::size_t kRowsAtOnce = 256;
+
+// The heading appears again whenever the kind of record changes: columns differ.
+void print(const std::vector<Row>& rows, const Origin& origin, int descriptor,
+           const RecordSchema*& heading) {
+  std::string text;
+  for (const auto& row : rows) {
+    if (!heading || heading->table != row.schema->table) text += line_heading(*row.schema, true) + '\n';
+    heading = row.schema;
+    text += to_line(*row.schema, row.record.get(), origin, true) + '\n';
+  }
+  for (std::string_view left = text; !left.empty();) {
+    const auto written = write(descriptor, left.data(), left.size());
+    if (written <= 0) return;  // the terminal has gone: nobody reads
+    left.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+}  // namespace
+
+Printer::Printer(Tables& tables, std::vector<std::string> names, Origin origin, int descriptor)
+    : thread_([follower = tables.follow(std::move(names), kQueuedRows, 0), origin = std::move(origin),
+               descriptor](const std::stop_token& stop) {
+        const RecordSchema* heading = nullptr;
+        while (!stop.stop_requested())
+          print(follower->wait(std::chrono::milliseconds(200), kRowsAtOnce), origin, descriptor,
+                heading);
+      }) {}
+
+}  // namespace trivet
