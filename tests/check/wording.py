@@ -9,7 +9,7 @@ LICENCE = {"bpf": "GPL-2.0-only OR BSD-2-Clause"}
 CODE = {".h", ".cpp", ".c", ".py", ".cmake", ".sh", ".S"}
 # Spelt apart, so that this file does not find itself.
 UNFINISHED = re.compile("TO" "DO|FIX" "ME|X" "XX|HA" "CK")
-MACHINE = re.compile(r"/wo" r"rk/|/ho" r"me/\w|/ro" r"ot/\w|/tm" r"p/build-")
+MACHINE = re.compile(r"/wo" r"rk/|/ho" r"me/\w|/tm" r"p/build-")
 EMPTY_NAME = re.compile(r"(^|_)(util|utils|helper|helpers|common|misc|mgr|impl)(_|$)")
 # Fixtures are somebody's real bytes, the licence is what it is.
 EXEMPT = ("tests/data/", "tests/fuzz/corpus", "LICENSE")

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs a command as root under another Debian kernel: machine.py [options] SERIES COMMAND [ARG...]
 
