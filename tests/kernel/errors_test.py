@@ -142,6 +142,40 @@ def test_a_rule_of_falcos_that_cannot_run_yet_is_named_with_its_reason():
         assert not re.search(rf"{name}.*(?i:skipped)", done.stdout + done.stderr)
 
 
+POLICY = """schema = 1
+[defaults]
+egress = "allow"
+[[rule]]
+name = "no metadata service"
+direction = "egress"
+verdict = "deny"
+peer = ["169.254.169.254/32"]
+l4 = ["tcp/80"]
+"""
+POLICIES = [
+    ("a bad CIDR", "169.254.169.254/32", "169.254.169.254/33", [r"policy\.toml:8:\d+", "169.254.169.254/33", "32"]),
+    ("an address that is none", "169.254.169.254/32", "169.254.169.256", [r"policy\.toml:8:\d+",
+                                                                         "169.254.169.256"]),
+    ("a bad port", "tcp/80", "tcp/65536", [r"policy\.toml:9:\d+", "65536", "65535"]),
+    ("an unknown protocol", "tcp/80", "tpc/80", [r"policy\.toml:9:\d+", "tpc", "tcp"]),
+    ("an unknown verdict", '"deny"', '"refuse"', [r"policy\.toml:7:\d+", "refuse", "deny"]),
+    ("an unknown key", "peer =", "peers =", [r"policy\.toml:8:\d+", "peers", "peer"]),
+    ("an unknown direction", '"egress"\nverdict', '"out"\nverdict', [r"policy\.toml:6:\d+", "egress"]),
+    ("no schema", "schema = 1\n", "", [r"policy\.toml", "schema = 1"]),
+]
+
+
+@pytest.mark.parametrize("old, new, says", [row[1:] for row in POLICIES],
+                         ids=[row[0].replace(" ", "_") for row in POLICIES])
+def test_a_wrong_policy_is_refused(folder, old, new, says):
+    policy = folder / "policy.toml"
+    policy.write_text(POLICY)
+    assert trivet("check", "--policy", policy).returncode == 0
+    assert old in POLICY
+    policy.write_text(POLICY.replace(old, new))
+    refused(trivet("check", "--policy", policy), *says)
+
+
 def test_usage_errors_exit_with_2():
     refused(trivet("observe"), "alerts", status=2)
     refused(trivet("observ", "alerts"), "observe", status=2)
