@@ -8,18 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "control/request.h"
 #include "trivet/result.h"
 
 namespace trivet {
-
-// What `observe` asks for.
-struct ObserveRequest {
-  std::string table;             // "alerts", "requests", "flows", or any table's name
-  bool follow = false;
-  std::size_t limit = 100;       // newest rows to begin with
-  std::string format = "compact";  // compact, json, or for alerts falco, text
-  bool colour = false;
-};
 
 class ControlClient {
  public:
@@ -41,12 +33,11 @@ class ControlClient {
  private:
   explicit ControlClient(int socket) : socket_(socket) {}
   Result<void> send(const std::string& request);
-  // The next line without its end; false at the end of the stream or an interrupt.
+  // The next line without its end; false at an interrupt. The end of the stream is an error.
   Result<bool> receive(std::string& line, int interrupt);
 
   int socket_;
   std::string buffer_;
-  std::string socket_path_;
 };
 
 }  // namespace trivet

@@ -24,7 +24,7 @@ std::string clock_time(std::int64_t real_ns);
 
 // One JSON object without line breaks: "hostname", then a member for each column under its name.
 // Times are RFC 3339 strings in UTC, durations integers in nanoseconds, columns without a value null,
-// fields an object (of a repeated name, the last value). See docs/records.md.
+// fields an object (a name that occurs more than once holds an array). See docs/records.md.
 std::string to_json(const RecordSchema& schema, const void* record, const Origin& origin);
 
 // One line of the columns marked `always`, in their order, padded to a width chosen by column; colour

@@ -3,6 +3,7 @@
 // get each new one. Written by the plugins' workers, read by control and outputs. All thread-safe.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -19,9 +20,10 @@
 
 namespace trivet {
 
-struct TableLimits {
+// How much may be kept. Bytes are an estimate: row_bytes().
+struct RowLimits {
   std::size_t rows = 100000;
-  std::size_t bytes = 64 << 20;  // by estimate: row_bytes()
+  std::size_t bytes = 64 << 20;
 };
 
 // A record in a table. The schema is static data of the library that made the record.
@@ -29,6 +31,7 @@ struct Row {
   const RecordSchema* schema = nullptr;
   std::shared_ptr<const void> record;
   std::uint64_t number = 0;  // over all tables, from 1, in order of arrival
+  std::size_t bytes = 0;     // row_bytes()
 };
 
 // A bounded queue of new rows for one reader. What does not fit drops the oldest, counted.
@@ -43,16 +46,20 @@ class Follower {
 
  private:
   friend class Tables;
-  Follower(std::vector<std::string> tables, std::size_t capacity, std::function<void()> wake);
+  Follower(std::vector<std::string> tables, RowLimits limits, std::function<void()> wake,
+           std::atomic<std::uint64_t>& all_dropped);
   bool wants(std::string_view table) const;
   void push(const Row& row);
+  std::vector<Row> take_locked(std::size_t limit);
 
   const std::vector<std::string> tables_;
-  const std::size_t capacity_;
+  const RowLimits limits_;
   const std::function<void()> wake_;
+  std::atomic<std::uint64_t>& all_dropped_;
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<Row> queue_;
+  std::size_t bytes_ = 0;
   std::uint64_t dropped_ = 0;
 };
 
@@ -66,10 +73,10 @@ struct TableState {
 
 class Tables {
  public:
-  explicit Tables(TableLimits limits) : limits_(limits) {}
+  explicit Tables(RowLimits limits) : limits_(limits) {}
 
   // Applies to what follows.
-  void set_limits(TableLimits limits);
+  void set_limits(RowLimits limits);
   // Makes a table known before its first record.
   void declare(const RecordSchema& schema);
   void append(const RecordSchema& schema, std::shared_ptr<const void> record);
@@ -81,8 +88,9 @@ class Tables {
   std::vector<Row> snapshot(const std::vector<std::string>& tables, std::size_t limit) const;
   // Gets the newest `backlog` rows of these tables and all that follow, with no gap between. `wake`,
   // if given, is called when the queue stops being empty: on the appending thread, so it must be
-  // quick and must not call back. The follower ends with the last reference to it.
-  std::shared_ptr<Follower> follow(std::vector<std::string> tables, std::size_t capacity,
+  // quick and must not call back. The follower ends with the last reference to it,
+  // which must go before the Tables do.
+  std::shared_ptr<Follower> follow(std::vector<std::string> tables, RowLimits limits,
                                    std::size_t backlog, std::function<void()> wake = {});
   std::vector<TableState> states() const;
   // Rows that followers dropped, all of them together, ever.
@@ -91,7 +99,7 @@ class Tables {
  private:
   struct Table {
     const RecordSchema* schema = nullptr;
-    std::deque<std::pair<Row, std::size_t>> rows;  // with their bytes
+    std::deque<Row> rows;
     std::size_t bytes = 0;
     std::uint64_t appended = 0;
   };
@@ -99,10 +107,11 @@ class Tables {
   Table& table(const RecordSchema& schema);
 
   mutable std::mutex mutex_;
-  TableLimits limits_;
+  RowLimits limits_;
   std::map<std::string, Table, std::less<>> tables_;
   std::vector<std::weak_ptr<Follower>> followers_;
   std::uint64_t last_number_ = 0;
+  std::atomic<std::uint64_t> dropped_ = 0;
 };
 
 // Memory that a record takes, estimated from its values.

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/connection.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace trivet {
+namespace {
+
+// Rows turned into text at a time: a batch stays below the output limit in all but absurd cases.
+constexpr std::size_t kBatchRows = 64;
+
+}  // namespace
+
+Connection::~Connection() { close(socket_); }
+
+bool Connection::read(std::size_t max_request_bytes) {
+  char bytes[16 << 10];
+  while (wants_input(max_request_bytes)) {
+    ssize_t got = recv(socket_, bytes, sizeof(bytes), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno == EAGAIN || errno == EWOULDBLOCK;
+    if (got == 0) {
+      input_ended_ = true;
+      return true;
+    }
+    input_.append(bytes, static_cast<std::size_t>(got));
+  }
+  return true;
+}
+
+bool Connection::next_line(std::string& line) {
+  if (waiting_ || streaming_ || finishing_) return false;
+  std::size_t end = input_.find('\n');
+  if (end == input_.npos) {
+    // The last line of a client that stopped sending needs no end.
+    if (!input_ended_ || input_.empty()) return false;
+    end = input_.size();
+  }
+  line = input_.substr(0, end);
+  input_.erase(0, end + 1);
+  return true;
+}
+
+bool Connection::overlong(std::size_t max_request_bytes) const {
+  if (finishing_) return false;
+  std::size_t end = input_.find('\n');
+  return (end == input_.npos ? input_.size() : end) >= max_request_bytes;
+}
+
+bool Connection::flush() {
+  std::size_t written = 0;
+  while (written < output_.size()) {
+    ssize_t sent = ::send(socket_, output_.data() + written, output_.size() - written,
+                          MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+    if (sent < 0) return false;
+    written += static_cast<std::size_t>(sent);
+  }
+  output_.erase(0, written);
+  return true;
+}
+
+void Connection::stream(const ObserveRequest& request, std::vector<Row> rows,
+                        std::shared_ptr<Follower> follower) {
+  streaming_ = true;
+  request_ = request;
+  rows_.assign(std::make_move_iterator(rows.begin()), std::make_move_iterator(rows.end()));
+  follower_ = std::move(follower);
+  heading_of_ = nullptr;
+}
+
+std::uint64_t Connection::fill(const Origin& origin, std::size_t output_bytes) {
+  std::uint64_t lost = 0;
+  while (streaming_ && output_.size() < output_bytes) {
+    if (rows_.empty() && follower_) {
+      if (auto dropped = follower_->take_dropped()) {
+        lost += dropped;
+        output_ += write_dropped(dropped);
+      }
+      auto rows = follower_->take(kBatchRows);
+      if (rows.empty()) break;
+      rows_.assign(std::make_move_iterator(rows.begin()), std::make_move_iterator(rows.end()));
+    }
+    if (rows_.empty()) {
+      output_ += write_end();
+      streaming_ = false;
+      break;
+    }
+    send_row(rows_.front(), origin);
+    rows_.pop_front();
+  }
+  return lost;
+}
+
+void Connection::send_row(const Row& row, const Origin& origin) {
+  const void* record = row.record.get();
+  switch (request_.format) {
+    case RecordFormat::json:
+      output_ += write_record(to_json(*row.schema, record, origin));
+      return;
+    case RecordFormat::falco:
+      output_ += write_record(to_falco_json(*static_cast<const Alert*>(record), origin));
+      return;
+    case RecordFormat::text:
+      output_ += write_line(to_falco_text(*static_cast<const Alert*>(record), origin));
+      return;
+    case RecordFormat::compact:
+      break;
+  }
+  if (heading_of_ != row.schema) {
+    heading_of_ = row.schema;
+    output_ += write_line(line_heading(*row.schema, request_.colour));
+  }
+  output_ += write_line(to_line(*row.schema, record, origin, request_.colour));
+}
+
+bool Connection::done() const {
+  if (!output_.empty() || waiting_) return false;
+  if (finishing_) return true;
+  return input_ended_ && input_.empty() && !streaming_;
+}
+
+bool Connection::wants_input(std::size_t max_request_bytes) const {
+  return !input_ended_ && !waiting_ && !finishing_ && input_.size() < max_request_bytes;
+}
+
+}  // namespace trivet

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/request.h"
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "text/escape.h"
+
+namespace trivet {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::array<std::pair<std::string_view, RecordFormat>, 4> kFormats = {{
+    {"compact", RecordFormat::compact},
+    {"json", RecordFormat::json},
+    {"falco", RecordFormat::falco},
+    {"text", RecordFormat::text},
+}};
+
+std::string_view name_of(RecordFormat format) {
+  for (const auto& [name, value] : kFormats) {
+    if (value == format) return name;
+  }
+  return "compact";
+}
+
+Json parse(std::string_view text) { return Json::parse(text, nullptr, false); }
+
+// A line for the other end. Text that is no UTF-8 is repaired instead of refused.
+std::string line_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+Error wrong(std::string_view member, std::string_view expected) {
+  return Error{"request: \"" + std::string(member) + "\" must be " + std::string(expected)};
+}
+
+Result<void> parse_observe(const Json& json, ObserveRequest& observe) {
+  for (const auto& [key, value] : json.items()) {
+    if (key == "verb") continue;
+    if (key == "table") {
+      if (!value.is_string()) return wrong(key, "a string");
+      observe.table = value.get<std::string>();
+    } else if (key == "follow" || key == "colour") {
+      if (!value.is_boolean()) return wrong(key, "true or false");
+      (key == "follow" ? observe.follow : observe.colour) = value.get<bool>();
+    } else if (key == "limit") {
+      if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMaxObserveLimit) {
+        return wrong(key, "a number from 0 to " + std::to_string(kMaxObserveLimit));
+      }
+      observe.limit = value.get<std::size_t>();
+    } else if (key == "format") {
+      auto format =
+          value.is_string() ? record_format(value.get_ref<const std::string&>()) : std::nullopt;
+      if (!format) return wrong(key, "compact, json, falco or text");
+      observe.format = *format;
+    } else {
+      return Error{"request: unknown member \"" + printable(key) + "\""};
+    }
+  }
+  if (observe.table.empty()) return wrong("table", "the name of a table");
+  return {};
+}
+
+Result<void> parse_arguments(const Json& json, std::vector<std::string>& arguments) {
+  for (const auto& [key, value] : json.items()) {
+    if (key == "verb") continue;
+    if (key != "arguments") return Error{"request: unknown member \"" + printable(key) + "\""};
+    if (!value.is_array()) return wrong(key, "a list of strings");
+    for (const auto& argument : value) {
+      if (!argument.is_string()) return wrong(key, "a list of strings");
+      arguments.push_back(argument.get<std::string>());
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::optional<RecordFormat> record_format(std::string_view name) {
+  for (const auto& [known, format] : kFormats) {
+    if (known == name) return format;
+  }
+  return std::nullopt;
+}
+
+Result<ControlRequest> parse_request(std::string_view line) {
+  Json json = parse(line);
+  if (!json.is_object()) return Error{"request: not a JSON object on one line"};
+  auto verb = json.find("verb");
+  if (verb == json.end() || !verb->is_string()) return wrong("verb", "a string");
+
+  ControlRequest request;
+  request.verb = verb->get<std::string>();
+  auto parsed = request.verb == "observe" ? parse_observe(json, request.observe.emplace())
+                                          : parse_arguments(json, request.arguments);
+  if (!parsed) return std::move(parsed).error();
+  return request;
+}
+
+std::string write_request(const ControlRequest& request) {
+  Json json;
+  json["verb"] = request.verb;
+  if (const auto& observe = request.observe) {
+    json["table"] = observe->table;
+    json["follow"] = observe->follow;
+    json["limit"] = observe->limit;
+    json["format"] = name_of(observe->format);
+    json["colour"] = observe->colour;
+  } else {
+    json["arguments"] = request.arguments;
+  }
+  return line_of(json);
+}
+
+Result<std::string> write_result(const std::string& text) {
+  Json json = parse(text);
+  if (json.is_discarded()) return Error{"the daemon's answer is no JSON: a bug in the verb"};
+  return line_of(Json{{"result", std::move(json)}});
+}
+
+std::string write_error(const Error& error) {
+  return line_of(Json{{"error", error.to_string()}, {"code", error.code}});
+}
+
+std::string write_dropped(std::uint64_t rows) { return line_of(Json{{"dropped", rows}}); }
+
+std::string write_end() { return "{\"end\":true}\n"; }
+
+std::string write_record(std::string_view json) {
+  return "{\"record\":" + std::string(json) + "}\n";
+}
+
+std::string write_line(std::string_view line) {
+  std::string out = "{\"line\":";
+  append_json_string(out, line);
+  return out + "}\n";
+}
+
+Result<ControlAnswer> parse_answer(std::string_view line) {
+  Json json = parse(line);
+  Error nonsense{"the daemon's answer is not understood: is it of another version?"};
+  if (!json.is_object() || json.empty()) return nonsense;
+  const std::string& kind = json.begin().key();
+  const Json& value = json.begin().value();
+  using Kind = ControlAnswer::Kind;
+  if (kind == "result") return ControlAnswer{Kind::result, value.dump(), {}, 0};
+  if (kind == "record") return ControlAnswer{Kind::line, value.dump(), {}, 0};
+  if (kind == "end") return ControlAnswer{Kind::end, {}, {}, 0};
+  if (kind == "line" && value.is_string()) {
+    return ControlAnswer{Kind::line, value.get<std::string>(), {}, 0};
+  }
+  if (kind == "dropped" && value.is_number_unsigned()) {
+    return ControlAnswer{Kind::dropped, {}, {}, value.get<std::uint64_t>()};
+  }
+  if (kind == "error" && value.is_string()) {
+    Error error{value.get<std::string>()};
+    if (auto code = json.find("code"); code != json.end() && code->is_number_integer()) {
+      error.code = code->get<int>();
+    }
+    return ControlAnswer{Kind::error, {}, std::move(error), 0};
+  }
+  return nonsense;
+}
+
+}  // namespace trivet

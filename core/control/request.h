@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests and answers of the control socket as text: see docs/control-protocol.md. With json_text.h
+// the only user of the JSON library. Pure; any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "trivet/result.h"
+
+namespace trivet {
+
+enum class RecordFormat { compact, json, falco, text };
+
+// What `observe` asks for.
+struct ObserveRequest {
+  std::string table;         // "alerts", "requests", "flows", or any table's name
+  bool follow = false;       // go on with new records
+  std::size_t limit = 100;   // newest records to begin with
+  RecordFormat format = RecordFormat::compact;
+  bool colour = false;
+};
+
+struct ControlRequest {
+  std::string verb;
+  std::vector<std::string> arguments;
+  std::optional<ObserveRequest> observe;  // set if verb is "observe"
+};
+
+// Records that one `observe` may begin with.
+inline constexpr std::size_t kMaxObserveLimit = 100'000;
+
+// Parses one line from a client. The error is for that client.
+Result<ControlRequest> parse_request(std::string_view line);
+// The same request as a line, with its end.
+std::string write_request(const ControlRequest& request);
+
+// The answers, each a line with its end. `json` is one JSON text of any layout.
+Result<std::string> write_result(const std::string& json);
+std::string write_error(const Error& error);
+std::string write_dropped(std::uint64_t rows);
+std::string write_end();
+// `json` is one JSON text on one line.
+std::string write_record(std::string_view json);
+// A line that a person reads.
+std::string write_line(std::string_view line);
+
+struct ControlAnswer {
+  enum class Kind { result, error, line, dropped, end } kind;
+  std::string text;           // JSON text of a result, a line to print, or of a record
+  Error error;
+  std::uint64_t dropped = 0;
+};
+// Parses one line from the daemon.
+Result<ControlAnswer> parse_answer(std::string_view line);
+
+std::optional<RecordFormat> record_format(std::string_view name);
+
+}  // namespace trivet

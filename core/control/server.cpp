@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/server.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "control/connection.h"
+#include "control/request.h"
+#include "control/verb_runner.h"
+#include "trivet/config.h"
+
+namespace trivet {
+namespace {
+
+// Who connected, as the kernel says.
+struct Peer {
+  uid_t user;
+  std::vector<gid_t> groups;
+};
+
+Result<Peer> peer_of(int socket) {
+  ucred credentials{};
+  socklen_t size = sizeof(credentials);
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
+    return system_error(errno, "cannot tell who connected");
+  }
+  Peer peer{credentials.uid, {credentials.gid}};
+  std::vector<gid_t> more(64);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    size = static_cast<socklen_t>(more.size() * sizeof(gid_t));
+    int failed = getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, more.data(), &size);
+    std::size_t count = size / sizeof(gid_t);
+    if (failed != 0 && errno != ERANGE) break;
+    more.resize(count);
+    if (failed == 0) {
+      peer.groups.insert(peer.groups.end(), more.begin(), more.end());
+      break;
+    }
+  }
+  return peer;
+}
+
+// A descriptor that several owners share; the last one closes it.
+struct Descriptor {
+  const int number;
+  explicit Descriptor(int n) : number(n) {}
+  Descriptor(const Descriptor&) = delete;
+  ~Descriptor() { close(number); }
+};
+
+void signal(const Descriptor& event) {
+  std::uint64_t one = 1;
+  // A full counter wakes just as well.
+  [[maybe_unused]] ssize_t written = write(event.number, &one, sizeof(one));
+}
+
+// Where the daemon has no user of its own it runs as the one that many services share.
+constexpr uid_t kNobody = 65534;
+
+bool permitted(const Peer& peer, std::optional<gid_t> group) {
+  if (peer.user == 0) return true;
+  if (peer.user == geteuid() && peer.user != kNobody) return true;
+  return group && std::ranges::find(peer.groups, *group) != peer.groups.end();
+}
+
+}  // namespace
+
+class ControlServer::Loop {
+ public:
+  Loop(int listener, int epoll, int wake, Tables& tables, Origin origin, Dispatch dispatch,
+       Log& log, const ControlOptions& options)
+      : listener_(listener),
+        epoll_(epoll),
+        wake_(std::make_shared<Descriptor>(wake)),
+        tables_(tables),
+        origin_(std::move(origin)),
+        log_(log),
+        options_(options),
+        group_(options.group),
+        verbs_(std::move(dispatch), [event = wake_] { signal(*event); }),
+        thread_([this] { run(); }) {}
+
+  ~Loop() {
+    stopping_ = true;
+    signal(*wake_);
+    thread_.join();
+    connections_.clear();
+    close(listener_);
+    close(epoll_);
+  }
+
+  void set_group(std::optional<gid_t> group) {
+    std::lock_guard lock(group_mutex_);
+    group_ = group;
+  }
+
+  ControlCounts counts() const { return {clients_, requests_, refused_, dropped_rows_}; }
+
+ private:
+  using Connections = std::map<std::uint64_t, std::unique_ptr<Connection>>;
+
+  // epoll's data for the two descriptors that are no client.
+  static constexpr std::uint64_t kListener = 0, kWake = 1, kFirstClient = 2;
+
+  void run() {
+    watch(listener_, kListener, EPOLLIN);
+    watch(wake_->number, kWake, EPOLLIN);
+    while (!stopping_) {
+      epoll_event events[64];
+      int count = epoll_wait(epoll_, events, std::size(events), accepting_ ? -1 : 200);
+      if (!accepting_) set_accepting(true);
+      for (int i = 0; i < count; ++i) {
+        std::uint64_t id = events[i].data.u64;
+        if (id == kListener) {
+          accept_clients();
+        } else if (id == kWake) {
+          woken();
+        } else if (auto found = connections_.find(id); found != connections_.end()) {
+          serve(found, events[i].events);
+        }
+      }
+    }
+  }
+
+  void watch(int descriptor, std::uint64_t id, std::uint32_t events) {
+    epoll_event event{events, {.u64 = id}};
+    epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event);
+  }
+
+  // Without free descriptors accept() fails while the listener stays readable: pause for a moment.
+  void set_accepting(bool accepting) {
+    accepting_ = accepting;
+    epoll_event event{accepting ? std::uint32_t{EPOLLIN} : 0u, {.u64 = kListener}};
+    epoll_ctl(epoll_, EPOLL_CTL_MOD, listener_, &event);
+  }
+
+  void accept_clients() {
+    for (;;) {
+      int socket = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+      if (socket < 0) {
+        if (errno == EINTR || errno == ECONNABORTED) continue;
+        if (errno != EAGAIN && errno != EWOULDBLOCK) {
+          log_.warning("The control socket cannot accept a client",
+                       {{"error", system_error(errno, "accept").message}});
+          set_accepting(false);
+        }
+        return;
+      }
+      auto connection = std::make_unique<Connection>(socket, next_id_++);
+      admit(*connection);
+      watch(socket, connection->id(), 0);
+      auto [added, is_new] = connections_.emplace(connection->id(), std::move(connection));
+      clients_ = connections_.size();
+      settle(added);
+    }
+  }
+
+  // Lets the client in, or tells it why not.
+  void admit(Connection& connection) {
+    std::optional<gid_t> group;
+    {
+      std::lock_guard lock(group_mutex_);
+      group = group_;
+    }
+    auto peer = peer_of(connection.socket());
+    std::string reason;
+    if (!peer) {
+      reason = peer.error().to_string();
+    } else if (!permitted(*peer, group)) {
+      reason = "user " + std::to_string(peer->user) +
+               " may not use the control socket: be root or a member of the group that "
+               "control.group names";
+    } else if (connections_.size() >= options_.max_clients) {
+      reason = "trivet serves " + std::to_string(options_.max_clients) +
+               " clients already: close one";
+    }
+    if (reason.empty()) return;
+    ++refused_;
+    connection.send(write_error(Error{reason, EACCES, {}}));
+    connection.finish();
+  }
+
+  void woken() {
+    std::uint64_t ignored;
+    [[maybe_unused]] ssize_t got = read(wake_->number, &ignored, sizeof(ignored));
+    for (auto& answer : verbs_.take()) {
+      auto found = connections_.find(answer.client);
+      if (found == connections_.end()) continue;  // it left meanwhile
+      found->second->send(answer.line);
+      found->second->set_waiting(false);
+    }
+    for (auto next = connections_.begin(); next != connections_.end();) settle(next++);
+  }
+
+  void serve(Connections::iterator client, std::uint32_t events) {
+    Connection& connection = *client->second;
+    // EPOLLHUP: the other end is closed both ways, nobody reads any more.
+    if ((events & (EPOLLHUP | EPOLLERR)) != 0 ||
+        ((events & EPOLLIN) != 0 && !connection.read(options_.max_request_bytes))) {
+      remove(client);
+      return;
+    }
+    settle(client);
+  }
+
+  // Does all that can be done for a client now, and watches for what it waits for.
+  void settle(Connections::iterator client) {
+    Connection& connection = *client->second;
+    for (;;) {
+      std::string line;
+      while (connection.next_line(line)) handle(connection, line);
+      dropped_rows_ += connection.fill(origin_, options_.output_bytes);
+      if (connection.overlong(options_.max_request_bytes)) {
+        connection.send(write_error(Error{"the request is longer than " +
+                                          std::to_string(options_.max_request_bytes) + " bytes"}));
+        connection.finish();
+      }
+      bool had_output = connection.wants_output();
+      if (!connection.flush() || connection.done()) {
+        remove(client);
+        return;
+      }
+      // Once everything is written there may be room for more rows, or the next request.
+      if (!had_output || connection.wants_output()) break;
+    }
+    std::uint32_t events = 0;
+    if (connection.wants_input(options_.max_request_bytes)) events |= EPOLLIN;
+    if (connection.wants_output()) events |= EPOLLOUT;
+    if (events == connection.watched) return;
+    connection.watched = events;
+    epoll_event event{events, {.u64 = connection.id()}};
+    epoll_ctl(epoll_, EPOLL_CTL_MOD, connection.socket(), &event);
+  }
+
+  void remove(Connections::iterator client) {
+    connections_.erase(client);
+    clients_ = connections_.size();
+  }
+
+  void handle(Connection& connection, const std::string& line) {
+    if (line.find_first_not_of(" \t\r") == line.npos) return;
+    ++requests_;
+    auto request = parse_request(line);
+    if (!request) {
+      connection.send(write_error(request.error()));
+    } else if (request->observe) {
+      observe(connection, *request->observe);
+    } else {
+      connection.set_waiting(true);
+      verbs_.run(connection.id(), std::move(*request));
+    }
+  }
+
+  void observe(Connection& connection, const ObserveRequest& request) {
+    auto names = tables_.resolve(request.table);
+    if (names.empty()) {
+      connection.send(write_error(unknown_table(request.table)));
+      return;
+    }
+    bool falco = request.format == RecordFormat::falco || request.format == RecordFormat::text;
+    if (falco && names != std::vector<std::string>{std::string(Alert::schema().table)}) {
+      connection.send(write_error(
+          Error{"the formats falco and text are for alerts: write compact or json for " +
+                request.table}));
+      return;
+    }
+    if (request.follow) {
+      auto follower = tables_.follow(names, options_.follower, request.limit, [event = wake_] { signal(*event); });
+      connection.stream(request, {}, std::move(follower));
+    } else {
+      connection.stream(request, tables_.snapshot(names, request.limit), nullptr);
+    }
+  }
+
+  Error unknown_table(const std::string& name) const {
+    std::vector<std::string> known = {"requests"};
+    for (const auto& state : tables_.states()) known.emplace_back(state.schema->table);
+    std::ranges::sort(known);
+    std::string list;
+    for (const auto& table : known) list += (list.empty() ? "" : ", ") + table;
+    std::string meant = nearest(name, known);
+    return Error{"no table is named \"" + name + "\": " +
+                 (meant.empty() ? "write one of " + list : "did you mean \"" + meant + "\"?")};
+  }
+
+  const int listener_;
+  const int epoll_;
+  // Shared with followers, which a plugin may still be filling when the server has gone.
+  const std::shared_ptr<const Descriptor> wake_;
+  Tables& tables_;
+  const Origin origin_;
+  Log& log_;
+  const ControlOptions options_;
+  std::mutex group_mutex_;
+  std::optional<gid_t> group_;
+
+  std::atomic<bool> stopping_ = false;
+  std::atomic<std::uint64_t> clients_ = 0, requests_ = 0, refused_ = 0, dropped_rows_ = 0;
+
+  // The loop thread's own.
+  Connections connections_;
+  std::uint64_t next_id_ = kFirstClient;
+  bool accepting_ = true;
+
+  VerbRunner verbs_;
+  std::thread thread_;
+};
+
+Result<std::unique_ptr<ControlServer>> ControlServer::start(int listener, Tables& tables,
+                                                            Origin origin, Dispatch dispatch,
+                                                            Log& log,
+                                                            const ControlOptions& options) {
+  fcntl(listener, F_SETFL, O_NONBLOCK);
+  int epoll = epoll_create1(EPOLL_CLOEXEC);
+  int wake = epoll < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (wake < 0) {
+    auto error = system_error(errno, "cannot serve the control socket");
+    if (epoll >= 0) close(epoll);
+    close(listener);
+    return error;
+  }
+  return std::unique_ptr<ControlServer>(
+      new ControlServer(std::make_unique<Loop>(listener, epoll, wake, tables, std::move(origin),
+                                               std::move(dispatch), log, options)));
+}
+
+ControlServer::ControlServer(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
+
+ControlServer::~ControlServer() = default;
+
+void ControlServer::set_group(std::optional<gid_t> group) { loop_->set_group(group); }
+
+ControlCounts ControlServer::counts() const { return loop_->counts(); }
+
+}  // namespace trivet
