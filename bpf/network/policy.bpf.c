@@ -493,26 +493,34 @@ static __always_inline void stream__accepted(struct sock *sk, struct flow *flow)
 {
 	struct handshake_key key = { .cookie = flow->cookie };
 	struct handshake *handshake;
+	__u64 local_address[2];
 
-	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET)
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
 		address__from_v4(key.peer_address, BPF_CORE_READ(sk, __sk_common.skc_daddr));
-	else
+		address__from_v4(local_address, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+	} else {
 		BPF_CORE_READ_INTO(&key.peer_address, sk,
 				   __sk_common.skc_v6_daddr.in6_u.u6_addr32);
+		BPF_CORE_READ_INTO(&local_address, sk,
+				   __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32);
+	}
 	key.peer_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 
 	flow->flags = 0;
 	flow__begin(flow, IPPROTO_TCP, FLOW_INGRESS, bpf_ktime_get_boot_ns());
 	flow->cookie = bpf_get_socket_cookie(sk);
+	flow->local_address[0] = local_address[0];
+	flow->local_address[1] = local_address[1];
+	flow->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	flow->peer_address[0] = key.peer_address[0];
+	flow->peer_address[1] = key.peer_address[1];
+	flow->peer_port = key.peer_port;
+	flow->flags |= ACCOUNT_TUPLE;
 	handshake = bpf_map_lookup_elem(&handshakes, &key);
 	if (!handshake) {
 		count(FLOW_COUNT_HANDSHAKE_EVICTED, 1);
 		return;
 	}
-	/* The first packet of the socket's own completes the tuple. */
-	flow->peer_address[0] = key.peer_address[0];
-	flow->peer_address[1] = key.peer_address[1];
-	flow->peer_port = key.peer_port;
 	flow->first_ns = handshake->first_ns;
 	flow->sent_bytes = handshake->sent_bytes;
 	flow->sent_packets = handshake->sent_packets;

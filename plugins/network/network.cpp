@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "network/network.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "core/lifecycle.h"
+#include "network/policy.h"
+
+namespace trivet::network {
+
+namespace {
+
+constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
+constexpr std::chrono::seconds kTick{1};
+
+std::string json_text(std::string_view text) {
+  std::string json = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') json += '\\';
+    if (static_cast<unsigned char>(c) >= 0x20) {
+      json += c;
+    } else {
+      static constexpr char kHex[] = "0123456789abcdef";
+      json += "\\u00";
+      json += kHex[c >> 4 & 15];
+      json += kHex[c & 15];
+    }
+  }
+  return json + "\"";
+}
+
+std::string json_count(const policy_count& count) {
+  return "\"judged\":" + std::to_string(count.judged) +
+         ",\"dropped\":" + std::to_string(count.dropped);
+}
+
+const char* default_name(std::uint8_t verdict) { return verdict == POLICY_DENY ? "deny" : "allow"; }
+
+bool same_rows(const std::vector<policy_row>& a, const std::vector<policy_row>& b) {
+  return a.size() == b.size() &&
+         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(policy_row)) == 0);
+}
+
+}  // namespace
+
+Result<void> NetworkPlugin::configure(const Config& config) {
+  ConfigReader read(config);
+  Settings settings;
+  read.range("flow_interval_s", settings.flow_interval_s, 1, 3600);
+  read.range("udp_idle_s", settings.udp_idle_s, 1, 3600);
+  read.range("udp_flows", settings.udp_flows, 256, 1 << 20);
+  read.range("denials_per_second", settings.denials_per_second, 1, 100'000);
+  Policy policy;
+  const auto files = read.toml_files("policy_file");
+  if (files.size() > 1) {
+    read.fail("policy_file", Error{"policy_file names a folder with several files: name one file"});
+  }
+  if (!read.failed() && files.size() == 1) {
+    auto written = read_policy(*files.front());
+    if (!written) {
+      read.fail("policy_file", std::move(written).error());
+    } else {
+      policy = std::move(*written);
+    }
+  }
+  auto compiled = compile(policy);
+  if (!compiled) {
+    Error error = std::move(compiled).error();
+    if (!files.empty()) error.place = files.front()->place("");
+    read.fail("policy_file", std::move(error));
+  }
+  if (auto done = read.finish(); !done) return done;
+  settings_ = settings;
+  policy_ = std::move(*compiled);
+  return {};
+}
+
+ObjectSpec NetworkPlugin::object() const {
+  policy_config config{};
+  config.interval_ns = static_cast<std::uint64_t>(settings_.flow_interval_s) * kNsPerSecond;
+  config.udp_idle_ns = static_cast<std::uint64_t>(settings_.udp_idle_s) * kNsPerSecond;
+  config.denials_per_second = static_cast<std::uint32_t>(settings_.denials_per_second);
+  config.failsafe_rows = static_cast<std::uint32_t>(policy_.failsafe.size());
+  std::ranges::copy(policy_.failsafe, config.failsafe);
+
+  ObjectSpec spec;
+  spec.name = "policy";
+  spec.hooks = {
+      {"connect",
+       {{"cgroup",
+         {"network_connect4", "network_connect6", "network_sendmsg4", "network_sendmsg6"}}}},
+      {"packets", {{"cgroup", {"network_egress", "network_ingress"}}}},
+      {"sockets", {{"cgroup", {"network_sock_create", "network_sock_release"}}}},
+      {"tcp_state", {{"tp_btf", {"network_sock_state"}}}},
+      // Without it, accepted connections are their listener's creator's.
+      {"owner",
+       {{"tp_btf", {"network_sent", "network_received"}},
+        {"fentry",
+         {"network_inet_sendmsg", "network_inet6_sendmsg", "network_inet_recvmsg",
+          "network_inet6_recvmsg"}}},
+       false}};
+  spec.map_sizes = {{"datagram_flows", static_cast<std::uint32_t>(settings_.udp_flows)}};
+  return spec.with_config(config);
+}
+
+std::vector<ObjectSpec> NetworkPlugin::objects() const { return {object()}; }
+
+Result<void> NetworkPlugin::start(Host& host) {
+  host_ = &host;
+  auto begin = [&]() -> Result<void> {
+    auto object = host.attach(this->object());
+    if (!object) return std::move(object).error();
+    object_ = std::move(*object);
+    auto maps = PolicyMaps::open(*object_);
+    if (!maps) return std::move(maps).error();
+    maps_.emplace(std::move(*maps));
+    auto counters = object_->map("flow_counters");
+    if (!counters) return std::move(counters).error();
+    flows_.emplace(host, *maps_, **counters);
+    return install(policy_);
+  };
+  if (auto begun = begin(); !begun) {
+    stop();
+    return begun;
+  }
+  host.on<flow_event>([this](const Event<flow_event>& event) { flows_->handle(event); });
+  host.on<process_exec_event>([this](const Event<process_exec_event>& event) {
+    if (event.process && subjects_->concerns(*event.process)) look_for_subjects();
+  });
+  host.every(kTick, [this] { tick(); });
+  host.verb("policy", "The policy in force: its rules and what each did",
+            [this](const std::vector<std::string>& arguments) { return show_policy(arguments); });
+  return {};
+}
+
+// Puts `policy` in force; the one before stays if that fails.
+Result<void> NetworkPlugin::install(CompiledPolicy policy) {
+  Subjects subjects(policy.subjects);
+  subjects.resolve(host_->facts());
+  if (auto done = maps_->install(policy, subjects.identities()); !done) return done;
+  policy_ = std::move(policy);
+  subjects_ = std::move(subjects);
+  unresolved_.clear();
+  Metrics& metrics = host_->metrics();
+  metrics.gauge("trivet_network_policy_rules", "Rules of the policy in force")
+      .set(static_cast<double>(policy_.rules.size()));
+  host_->log().info("Network policy is in force",
+                    {{"rules", std::to_string(policy_.rules.size())},
+                     {"epoch", std::to_string(maps_->epoch())}});
+  tick();
+  return {};
+}
+
+bool NetworkPlugin::adopt(Plugin& next) {
+  auto* other = dynamic_cast<NetworkPlugin*>(&next);
+  // Settings and the fail-safe list are part of the loaded programs.
+  if (!other || !object_ || other->settings_ != settings_ ||
+      !same_rows(other->policy_.failsafe, policy_.failsafe)) {
+    return false;
+  }
+  if (auto done = install(other->policy_); !done) {
+    host_->log().error("Cannot switch to the new network policy live; starting over with it",
+                       {{"error", done.error().to_string()}});
+    return false;
+  }
+  return true;
+}
+
+void NetworkPlugin::look_for_subjects() {
+  if (subjects_->resolve(host_->facts())) {
+    if (auto done = maps_->update_identities(subjects_->identities()); !done) {
+      host_->log().error("Cannot tell the kernel which processes the network policy is about",
+                         {{"error", done.error().to_string()}});
+    }
+  }
+  auto unresolved = subjects_->unresolved();
+  for (const auto& subject : unresolved) {
+    if (std::ranges::find(unresolved_, subject) == unresolved_.end()) {
+      host_->log().warning("A subject of the network policy does not exist yet",
+                           {{"subject", subject}});
+    }
+  }
+  unresolved_ = std::move(unresolved);
+}
+
+void NetworkPlugin::tick() {
+  look_for_subjects();
+  host_->metrics()
+      .gauge("trivet_network_policy_epoch", "Grows with each change of the policy or its subjects")
+      .set(static_cast<double>(maps_->epoch()));
+  if (auto done = flows_->follow_counters(); !done) {
+    host_->log().error("Cannot read the kernel's flow counters",
+                       {{"error", done.error().to_string()}});
+  }
+}
+
+Result<std::string> NetworkPlugin::show_policy(const std::vector<std::string>& arguments) const {
+  if (!arguments.empty()) return Error{"network policy takes no arguments"};
+  const policy_generation& generation = policy_.generation;
+  std::string json = "{\"epoch\":" + std::to_string(maps_->epoch()) +
+                     ",\"mode\":" + (generation.audit ? "\"audit\"" : "\"enforce\"") +
+                     ",\"ingress\":\"" + default_name(generation.default_verdict[FLOW_INGRESS]) +
+                     "\",\"egress\":\"" + default_name(generation.default_verdict[FLOW_EGRESS]) +
+                     "\",\"rules\":[";
+  for (std::uint32_t rule = 0; rule < policy_.rules.size(); ++rule) {
+    auto count = maps_->rule_count(rule);
+    if (!count) return std::move(count).error();
+    json += (rule ? ",{\"name\":" : "{\"name\":") + json_text(policy_.rules[rule]) + "," +
+            json_count(*count) + "}";
+  }
+  auto defaults = maps_->default_count();
+  if (!defaults) return std::move(defaults).error();
+  auto failsafe = maps_->failsafe_count();
+  if (!failsafe) return std::move(failsafe).error();
+  return json + "],\"default\":{" + json_count(*defaults) + "},\"fail-safe\":{" +
+         json_count(*failsafe) + "}}";
+}
+
+void NetworkPlugin::stop() noexcept {
+  flows_.reset();
+  subjects_.reset();
+  maps_.reset();
+  object_.reset();
+  unresolved_.clear();
+  host_ = nullptr;
+}
+
+}  // namespace trivet::network
+
+TRIVET_PLUGIN(trivet::network::NetworkPlugin)
