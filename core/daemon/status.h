@@ -29,7 +29,7 @@ struct StatusReport {
   std::vector<OwnedHooks> hooks;
   std::vector<std::string> queue_owners;  // plugins, in the order of dispatched.dropped
   Dispatcher::Counts dispatched;
-  std::vector<lanes::AccountedLoss> losses;  // in the kernel, by lane
+  std::vector<lanes::Account> lanes;  // what the kernel counted, by lane and event type
   std::vector<TableState> tables;
   HostFacts::Counts facts{};
 };
@@ -38,5 +38,7 @@ struct StatusReport {
 std::string to_json(const StatusReport& report);
 // The hooks alone, as `trivet doctor -o json` prints them.
 std::string to_json(const std::vector<OwnedHooks>& hooks);
+// What `trivet reload` is told: the plugins as they are now.
+std::string reload_answer(const std::vector<PluginState>& plugins, bool needs_restart);
 
 }  // namespace trivet

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/daemon.h"
+
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <future>
+#include <iterator>
+#include <utility>
+
+#include "daemon/launcher.h"
+#include "daemon/lifecycle_object.h"
+#include "daemon/self_metrics.h"
+#include "daemon/status.h"
+#include "trivet/records/alert.h"
+#include "trivet/records/flow.h"
+#include "trivet/records/http_request.h"
+
+namespace trivet {
+
+namespace {
+
+constexpr std::chrono::milliseconds kTick{1000};
+// A snapshot record is at most this long: read() hands over whole ones only into a larger buffer.
+constexpr std::size_t kSnapshotBuffer = 256 << 10;
+
+std::uint64_t boot_now_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+TableLimits table_limits(const Settings& settings) {
+  return {settings.records_max_rows, settings.records_max_bytes};
+}
+
+// What only a restart changes.
+std::string fixed_settings(const Settings& settings) {
+  return settings.user + '\n' + settings.control_socket + '\n' + settings.metrics_listen;
+}
+
+}  // namespace
+
+Daemon::Daemon(broker::Client& broker, DaemonOptions options)
+    : broker_(broker),
+      options_(std::move(options)),
+      log_(STDERR_FILENO, LogLevel::info, false),
+      broker_files_(broker),
+      files_(broker_files_),
+      started_{boot_now_ns()} {}
+
+Daemon::~Daemon() = default;
+
+int Daemon::run() {
+  if (auto started = start(); !started) {
+    log_.error(started.error().to_string());
+    stop();
+    return 1;
+  }
+  log_.info("trivet is running",
+            {{"version", TRIVET_VERSION},
+             {"metrics", "port " + std::to_string(endpoint_->port())},
+             {"processes", std::to_string(facts_->counts().processes)}});
+  loop_->run([this](int signal) { on_signal(signal); }, kTick, [this] { publish_metrics(); });
+  log_.info("trivet is stopping");
+  stop();
+  return 0;
+}
+
+Result<void> Daemon::start() {
+  auto loop = MainLoop::create();
+  if (!loop) return loop.error();
+  loop_ = std::move(*loop);
+
+  std::ifstream mounts("/proc/self/mountinfo");
+  const std::string mountinfo{std::istreambuf_iterator<char>(mounts), {}};
+  facts_ = std::make_unique<HostFacts>(find_cgroup_root(mountinfo));
+  registry_ = std::make_unique<Registry>(0);
+  metrics_ = registry_->scope();
+  const HostServices services{
+      broker_, *facts_, log_,
+      [this](const RecordSchema& schema, std::shared_ptr<const void> row) {
+        record(schema, std::move(row));
+      }};
+  plugins_ = std::make_unique<PluginSet>(broker_, services, *registry_, log_);
+
+  const auto settings = read_configuration(options_.config_path, files_, plugins_->names());
+  if (!settings) return settings.error();
+  log_.configure(settings->log_level, settings->log_json);
+  registry_->set_max_series(settings->metrics_max_series);
+  settings_in_force_ = fixed_settings(*settings);
+  auto prepared = plugins_->prepare(*settings, files_);
+  if (!prepared) return prepared.error();
+
+  auto endpoint = MetricsEndpoint::start(*registry_, settings->metrics_listen);
+  if (!endpoint) return endpoint.error();
+  endpoint_ = std::move(*endpoint);
+  auto listener = broker_.control_listener();
+  if (!listener) return listener.error();
+
+  tables_ = std::make_unique<Tables>(table_limits(*settings));
+  for (const auto* schema : {&Alert::schema(), &HttpRequest::schema(), &Flow::schema()})
+    tables_->declare(*schema);
+  const Origin origin{facts_->hostname(), facts_->boot_to_real_ns()};
+  if (options_.print_records)
+    printer_ = std::make_unique<Printer>(
+        *tables_, std::vector<std::string>{"alerts", "http_requests", "flows"}, origin,
+        STDOUT_FILENO);
+
+  dispatcher_ = std::make_unique<Dispatcher>(*facts_, plugins_->hosts());
+  if (auto watching = watch_processes(); !watching) return watching.error();
+  plugins_->apply(std::move(*prepared));
+
+  auto control = ControlServer::start(
+      listener->release(), *tables_, origin,
+      [this](const std::string& verb, const std::vector<std::string>& arguments) {
+        return run_verb(verb, arguments);
+      },
+      log_, {.group = options_.control_group});
+  if (!control) return control.error();
+  control_ = std::move(*control);
+  publish_metrics();
+  return broker_.ready();
+}
+
+Result<void> Daemon::watch_processes() {
+  auto loaded = broker_.load(kCorePlugin, lifecycle_object());
+  if (!loaded) return std::move(loaded).error().within("BPF object core/lifecycle");
+  lifecycle_ = std::move(*loaded);
+  for (const auto& hook : lifecycle_->hooks)
+    metrics_
+        ->gauge("trivet_hook_info", "Tier that serves a hook; none where this kernel offers none",
+                {{"plugin", kCorePlugin},
+                 {"hook", hook.hook},
+                 {"tier", hook.tier.empty() ? "none" : hook.tier}})
+        .set(1);
+  // Hooks first, then the back-fill, then the reader: a process that starts meanwhile is told twice,
+  // never not at all.
+  if (auto filled = back_fill(); !filled) log_.warning(filled.error().to_string());
+  auto lanes = broker_.lanes();
+  if (!lanes) return lanes.error();
+  auto reader = lanes::Reader::start(std::move(*lanes), [this](lanes::Batch batch) {
+    const auto events = batch.events();
+    const auto owner = std::make_shared<const lanes::Batch>(std::move(batch));
+    dispatcher_->dispatch(owner, events);
+  });
+  if (!reader) return reader.error();
+  reader_ = std::move(*reader);
+  return {};
+}
+
+Result<void> Daemon::back_fill() {
+  const auto pass = broker_.iterate(lifecycle_->handle, kSnapshotProgram);
+  if (!pass) return std::move(pass).error().within("processes that already run stay unknown");
+  std::vector<std::byte> buffer(kSnapshotBuffer);
+  std::size_t filled = 0;
+  for (;;) {
+    const auto got = read(pass->get(), buffer.data() + filled, buffer.size() - filled);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (got < 0) return system_error(errno, "cannot read the processes that already run");
+    if (got == 0) return {};
+    filled += static_cast<std::size_t>(got);
+    std::size_t used = 0;
+    while (filled - used >= sizeof(event_header)) {
+      const auto& header = *reinterpret_cast<const event_header*>(buffer.data() + used);
+      if (header.size < sizeof(event_header) || header.size > buffer.size())
+        return Error{"the iterator of processes wrote a record of a wrong size"};
+      if (header.size > filled - used) break;
+      facts_->apply(std::span<const std::byte>(buffer).subspan(used, header.size));
+      used += header.size;
+    }
+    std::copy(buffer.begin() + static_cast<std::ptrdiff_t>(used),
+              buffer.begin() + static_cast<std::ptrdiff_t>(filled), buffer.begin());
+    filled -= used;
+  }
+}
+
+void Daemon::stop() {
+  // Against the direction of the data's way: nobody is handed anything that has gone already.
+  control_.reset();
+  reader_.reset();
+  if (plugins_) plugins_->stop_all();
+  printer_.reset();
+  if (lifecycle_) (void)broker_.unload(lifecycle_->handle);
+  lifecycle_.reset();
+  dispatcher_.reset();
+  plugins_.reset();
+  endpoint_.reset();
+  metrics_.reset();
+}
+
+void Daemon::record(const RecordSchema& schema, std::shared_ptr<const void> row) {
+  tables_->append(schema, row);
+  for (auto* host : plugins_->hosts()) host->offer_record(schema, row);
+}
+
+void Daemon::on_signal(int signal) {
+  if (signal != SIGHUP) {
+    loop_->quit();
+    return;
+  }
+  if (auto done = reload(); !done) log_.error(done.error().to_string());
+}
+
+Result<std::string> Daemon::reload() {
+  const auto refuse = [](Error error) {
+    return std::move(error).within("the configuration in force stays");
+  };
+  if (auto opened = broker_.reload(); !opened) return refuse(opened.error());
+  const auto settings = read_configuration(options_.config_path, files_, plugins_->names());
+  if (!settings) return refuse(settings.error());
+  auto prepared = plugins_->prepare(*settings, files_);
+  if (!prepared) return refuse(prepared.error());
+
+  log_.configure(settings->log_level, settings->log_json);
+  registry_->set_max_series(settings->metrics_max_series);
+  tables_->set_limits(table_limits(*settings));
+  plugins_->apply(std::move(*prepared));
+  log_.info("the configuration has been reloaded");
+  const bool needs_restart = fixed_settings(*settings) != settings_in_force_;
+  if (needs_restart)
+    log_.warning("daemon.user, control.socket and metrics.listen change with a restart only");
+  return reload_answer(plugins_->states(), needs_restart);
+}
+
+Result<std::string> Daemon::run_verb(const std::string& verb,
+                                     const std::vector<std::string>& arguments) {
+  if (verb == "status") return status();
+  if (verb == "reload") {
+    // Configuration belongs to the main thread; this one waits for it.
+    auto answer = std::make_shared<std::promise<Result<std::string>>>();
+    auto done = answer->get_future();
+    loop_->post([this, answer = std::move(answer)] { answer->set_value(reload()); });
+    return done.get();
+  }
+  for (auto* host : plugins_->hosts())
+    for (const auto& offered : host->verbs())
+      if (offered.name == verb) return host->run_verb(verb, arguments);
+  std::vector<std::string> known{"status", "reload", "observe"};
+  for (auto* host : plugins_->hosts())
+    for (const auto& offered : host->verbs()) known.push_back(offered.name);
+  const auto near = nearest(verb, known);
+  return Error{"there is no verb " + verb +
+               (near.empty() ? "; a plugin that is off offers none" : "; did you mean " + near + "?")};
+}
+
+std::string Daemon::status() const {
+  StatusReport report;
+  report.version = TRIVET_VERSION;
+  report.uptime_ns = boot_now_ns() - started_.boot_ns;
+  report.plugins = plugins_->states();
+  if (lifecycle_) report.hooks.push_back({kCorePlugin, lifecycle_->hooks});
+  for (const auto* host : plugins_->hosts()) {
+    report.hooks.push_back({host->name(), host->hooks()});
+    report.queue_owners.push_back(host->name());
+  }
+  report.dispatched = dispatcher_->counts();
+  report.lanes = reader_->accounts();
+  report.tables = tables_->states();
+  report.facts = facts_->counts();
+  return to_json(report);
+}
+
+void Daemon::publish_metrics() {
+  facts_->refresh(boot_now_ns());
+  publish(*metrics_, {*facts_, *plugins_, *dispatcher_, *reader_, *tables_, *control_});
+}
+
+}  // namespace trivet

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/self_metrics.h"
+
+#include <string>
+
+namespace trivet {
+
+namespace {
+
+void publish_lanes(Metrics& metrics, const Observed& observed) {
+  const auto counts = observed.dispatcher.counts();
+  const auto hosts = observed.plugins.hosts();
+  for (unsigned lane = 0; lane < LANE_COUNT; ++lane) {
+    const std::string name = lane_name(lane);
+    metrics
+        .counter("trivet_events_delivered_total", "Events read from the lanes", {{"lane", name}})
+        .follow(static_cast<double>(counts.delivered[lane]));
+    for (std::size_t i = 0; i < hosts.size(); ++i)
+      metrics
+          .counter("trivet_queue_dropped_events_total",
+                   "Events lost because a plugin's queue had no room for more of that lane",
+                   {{"plugin", hosts[i]->name()}, {"lane", name}})
+          .follow(static_cast<double>(counts.dropped[i][lane]));
+  }
+  for (const auto& account : observed.reader.accounts()) {
+    const Labels labels{{"lane", lane_name(account.lane)}, {"type", std::to_string(account.type)}};
+    const auto follow = [&](const char* name, const char* help, Labels with, std::uint64_t total) {
+      metrics.counter(name, help, with).follow(static_cast<double>(total));
+    };
+    follow("trivet_events_offered_total", "Events that the hooks saw, by lane and event type id",
+           labels, account.counts.offered);
+    follow("trivet_events_filtered_total", "Events that no enabled consumer wanted", labels,
+           account.counts.filtered);
+    const auto dropped = [&](const char* reason, std::uint64_t total) {
+      Labels with = labels;
+      with.emplace_back("reason", reason);
+      follow("trivet_events_dropped_total", "Events lost in the kernel, by reason", with, total);
+    };
+    dropped("ring_full", account.counts.ring_full);
+    dropped("too_large", account.counts.too_large);
+    dropped("fault", account.counts.fault);
+  }
+  const auto read = observed.reader.counts();
+  for (unsigned lane = 0; lane < LANE_COUNT; ++lane)
+    metrics
+        .counter("trivet_sequence_gaps_total",
+                 "Events missing by their sequence numbers: each must be a counted drop",
+                 {{"lane", lane_name(lane)}})
+        .follow(static_cast<double>(read.gaps[lane]));
+  metrics.counter("trivet_events_malformed_total", "Records in a lane without a sound header")
+      .follow(static_cast<double>(read.malformed));
+}
+
+void publish_plugins(Metrics& metrics, const Observed& observed) {
+  for (const auto& plugin : observed.plugins.states())
+    metrics
+        .gauge("trivet_plugin_up", "Whether a plugin runs", {{"plugin", plugin.name}})
+        .set(plugin.status == PluginStatus::running);
+  for (const auto* host : observed.plugins.hosts()) {
+    const Labels labels{{"plugin", host->name()}};
+    metrics
+        .counter("trivet_plugin_malformed_events_total",
+                 "Events of another version or size than the plugin expects", labels)
+        .follow(static_cast<double>(host->malformed_events()));
+    metrics
+        .counter("trivet_queue_dropped_records_total",
+                 "Records of other plugins lost because a plugin's queue was full", labels)
+        .follow(static_cast<double>(host->dropped_records()));
+  }
+}
+
+void publish_held(Metrics& metrics, const Observed& observed) {
+  const auto facts = observed.facts.counts();
+  metrics.gauge("trivet_facts_processes", "Processes known, those that exited lately included")
+      .set(static_cast<double>(facts.processes));
+  metrics
+      .counter("trivet_facts_evicted_total", "Exited processes forgotten early for lack of room")
+      .follow(static_cast<double>(facts.evicted));
+  for (const auto& table : observed.tables.states()) {
+    const Labels labels{{"table", std::string(table.schema->table)}};
+    metrics.counter("trivet_records_total", "Records published, by table", labels)
+        .follow(static_cast<double>(table.appended));
+    metrics.gauge("trivet_table_rows", "Records held in memory", labels)
+        .set(static_cast<double>(table.rows));
+    metrics.gauge("trivet_table_bytes", "Memory held by records, estimated", labels)
+        .set(static_cast<double>(table.bytes));
+  }
+  const auto control = observed.control.counts();
+  metrics.gauge("trivet_control_clients", "Connections to the control socket")
+      .set(static_cast<double>(control.clients));
+  metrics.counter("trivet_control_requests_total", "Requests on the control socket")
+      .follow(static_cast<double>(control.requests));
+  metrics
+      .counter("trivet_control_refused_total", "Connections refused for lack of right or room")
+      .follow(static_cast<double>(control.refused));
+  metrics
+      .counter("trivet_follower_dropped_records_total",
+               "Records that readers of live streams were too slow for")
+      .follow(static_cast<double>(observed.tables.dropped()));
+}
+
+}  // namespace
+
+void publish(Metrics& metrics, const Observed& observed) {
+  publish_lanes(metrics, observed);
+  publish_plugins(metrics, observed);
+  publish_held(metrics, observed);
+}
+
+}  // namespace trivet

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The daemon's metrics about itself: what passed, what was lost and where, what is held.
+#pragma once
+
+#include "control/server.h"
+#include "daemon/dispatcher.h"
+#include "daemon/plugin_set.h"
+#include "facts/host_facts.h"
+#include "lanes/reader.h"
+#include "records/tables.h"
+#include "trivet/metrics.h"
+
+namespace trivet {
+
+// What there is to tell of.
+struct Observed {
+  const HostFacts& facts;
+  const PluginSet& plugins;
+  const Dispatcher& dispatcher;
+  const lanes::Reader& reader;
+  const Tables& tables;
+  const ControlServer& control;
+};
+
+// Brings the series up to date. Called on the main thread about once a second.
+void publish(Metrics& metrics, const Observed& observed);
+
+}  // namespace trivet
