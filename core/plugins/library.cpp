@@ -2,6 +2,7 @@
 #include "plugins/library.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <boost/dll/shared_library.hpp>
 #include <cerrno>
@@ -36,6 +37,7 @@ Result<Library> Library::open(int fd, const std::string& path, const std::string
     }
     return Library(std::move(*manifest), &library.get<Factory>("trivet_plugin_create"));
   } catch (const std::exception& e) {
+    ::close(kept);
     return Error{"cannot open " + path + ": " + e.what()};
   }
 }

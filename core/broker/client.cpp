@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/client.h"
+
+#include <cerrno>
+
+#include "broker/protocol.h"
+
+namespace trivet::broker {
+namespace {
+
+std::vector<LoadedMap> take_maps(Answer& answer) {
+  std::vector<LoadedMap> maps;
+  for (std::size_t i = 0; i < answer.maps.size(); i++) {
+    MapDescription& map = answer.maps[i];
+    maps.push_back({std::move(map.name), std::move(answer.fds[i]), map.type, map.key_size,
+                    map.value_size, map.max_entries, map.writable});
+  }
+  return maps;
+}
+
+Result<UniqueFd> take_fd(Result<Answer> answer) {
+  if (!answer) return std::move(answer).error();
+  if (answer->fds.empty()) return Error{"the broker's answer cannot be read", EBADMSG};
+  return std::move(answer->fds.front());
+}
+
+Result<void> only_error(Result<Answer> answer) {
+  if (!answer) return std::move(answer).error();
+  return {};
+}
+
+Result<Answer> ask(int socket, std::mutex& mutex, const Request& request) {
+  std::lock_guard lock(mutex);
+  if (auto sent = send_message(socket, encode(request), {}); !sent) return std::move(sent).error();
+  auto message = receive_message(socket);
+  if (!message) return std::move(message).error();
+  if (message->bytes.empty()) return Error{"the broker process is gone", EPIPE};
+  return decode_answer(message->bytes, std::move(message->fds));
+}
+
+}  // namespace
+
+Result<LoadedObject> Client::load(const std::string& plugin, const ObjectSpec& spec) {
+  auto answer = ask(socket_.get(), mutex_, LoadRequest{plugin, spec, false});
+  if (!answer) return std::move(answer).error();
+  LoadedObject object;
+  object.handle = answer->handle;
+  object.hooks = std::move(answer->hooks);
+  object.maps = take_maps(*answer);
+  return object;
+}
+
+Result<void> Client::unload(std::uint32_t handle) {
+  return only_error(ask(socket_.get(), mutex_, UnloadRequest{handle}));
+}
+
+Result<std::vector<HookState>> Client::probe(const std::string& plugin, const ObjectSpec& spec) {
+  auto answer = ask(socket_.get(), mutex_, LoadRequest{plugin, spec, true});
+  if (!answer) return std::move(answer).error();
+  return std::move(answer->hooks);
+}
+
+Result<std::vector<LoadedMap>> Client::lanes() {
+  auto answer = ask(socket_.get(), mutex_, LanesRequest{});
+  if (!answer) return std::move(answer).error();
+  return take_maps(*answer);
+}
+
+Result<UniqueFd> Client::iterate(std::uint32_t handle, const std::string& program) {
+  return take_fd(ask(socket_.get(), mutex_, IterateRequest{handle, program}));
+}
+
+Result<UniqueFd> Client::open_configured(const std::string& path) {
+  return take_fd(ask(socket_.get(), mutex_, OpenConfiguredRequest{path}));
+}
+
+Result<std::vector<std::string>> Client::list_configured(const std::string& path) {
+  auto answer = ask(socket_.get(), mutex_, ListConfiguredRequest{path});
+  if (!answer) return std::move(answer).error();
+  return std::move(answer->names);
+}
+
+Result<void> Client::reload() {
+  return only_error(ask(socket_.get(), mutex_, ReloadRequest{}));
+}
+
+Result<std::vector<std::string>> Client::plugin_names() {
+  auto answer = ask(socket_.get(), mutex_, PluginNamesRequest{});
+  if (!answer) return std::move(answer).error();
+  return std::move(answer->names);
+}
+
+Result<UniqueFd> Client::open_plugin(const std::string& name) {
+  return take_fd(ask(socket_.get(), mutex_, OpenPluginRequest{name}));
+}
+
+Result<UniqueFd> Client::control_listener() {
+  return take_fd(ask(socket_.get(), mutex_, ControlListenerRequest{}));
+}
+
+Result<void> Client::ready() {
+  return only_error(ask(socket_.get(), mutex_, ReadyRequest{}));
+}
+
+}  // namespace trivet::broker

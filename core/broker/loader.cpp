@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/loader.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <set>
+#include <string_view>
+
+#include "broker/cgroup_root.h"
+#include "broker/libbpf_log.h"
+
+namespace trivet::broker {
+namespace {
+
+constexpr std::string_view lane_prefix = "lane_";
+
+bool is_lane(const bpf_map* map) {
+  return std::string_view(bpf_map__name(map)).starts_with(lane_prefix);
+}
+
+bool is_iterator(const bpf_program* program) {
+  return bpf_program__type(program) == BPF_PROG_TYPE_TRACING &&
+         bpf_program__expected_attach_type(program) == BPF_TRACE_ITER;
+}
+
+bool attaches_to_cgroup(const bpf_program* program) {
+  switch (bpf_program__type(program)) {
+    case BPF_PROG_TYPE_CGROUP_SKB:
+    case BPF_PROG_TYPE_CGROUP_SOCK:
+    case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
+    case BPF_PROG_TYPE_CGROUP_SOCKOPT:
+    case BPF_PROG_TYPE_CGROUP_SYSCTL:
+    case BPF_PROG_TYPE_CGROUP_DEVICE:
+    case BPF_PROG_TYPE_SOCK_OPS:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Main consumes rings and fills what programs only read; everything else it may look at.
+bool main_may_write(bpf_map_type type, std::uint32_t flags) {
+  return type == BPF_MAP_TYPE_RINGBUF || type == BPF_MAP_TYPE_USER_RINGBUF ||
+         (flags & BPF_F_RDONLY_PROG) != 0;
+}
+
+// A map of these types would hand out programs or whole maps.
+bool main_may_have(bpf_map_type type) {
+  return type != BPF_MAP_TYPE_PROG_ARRAY && type != BPF_MAP_TYPE_ARRAY_OF_MAPS &&
+         type != BPF_MAP_TYPE_HASH_OF_MAPS && type != BPF_MAP_TYPE_STRUCT_OPS;
+}
+
+Result<bpf_map_info> map_info(int fd) {
+  bpf_map_info info{};
+  std::uint32_t size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) {
+    return system_error(errno, "cannot ask the kernel about a map");
+  }
+  return info;
+}
+
+Result<UniqueFd> lend(int fd, bool writable) {
+  if (writable) {
+    UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    if (!copy) return system_error(errno, "cannot lend a map");
+    return copy;
+  }
+  auto info = map_info(fd);
+  if (!info) return std::move(info).error();
+  bpf_get_fd_by_id_opts options{};
+  options.sz = sizeof(options);
+  options.open_flags = BPF_F_RDONLY;
+  UniqueFd reopened(bpf_map_get_fd_by_id_opts(info->id, &options));
+  if (!reopened) return system_error(errno, "cannot lend a map read-only");
+  return reopened;
+}
+
+Result<void> lend_into(Answer& answer, int fd, MapDescription description, std::uint32_t flags) {
+  description.writable = main_may_write(static_cast<bpf_map_type>(description.type), flags);
+  auto lent = lend(fd, description.writable);
+  if (!lent) return std::move(lent).error().within("map " + description.name);
+  answer.maps.push_back(std::move(description));
+  answer.fds.push_back(std::move(*lent));
+  return {};
+}
+
+// Puts the settings into the object's `const volatile struct ... config`.
+Result<void> set_config(bpf_object* object, const ObjectSpec& spec) {
+  if (spec.config.empty()) return {};
+  const btf* types = bpf_object__btf(object);
+  bpf_map* map = bpf_object__find_map_by_name(object, ".rodata");
+  int id = types ? btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC) : -ENOENT;
+  std::size_t size = 0;
+  const void* initial = map ? bpf_map__initial_value(map, &size) : nullptr;
+  if (id < 0 || !initial) return Error{"object " + spec.name + " has no `config`", ENOENT};
+
+  const btf_type* section = btf__type_by_id(types, static_cast<std::uint32_t>(id));
+  const btf_var_secinfo* variable = btf_var_secinfos(section);
+  for (int i = 0; i < btf_vlen(section); i++, variable++) {
+    const btf_type* type = btf__type_by_id(types, variable->type);
+    if (std::strcmp(btf__name_by_offset(types, type->name_off), "config") != 0) continue;
+    if (variable->size != spec.config.size() || variable->offset + variable->size > size) {
+      return Error{"the `config` of object " + spec.name + " has " +
+                       std::to_string(variable->size) + " bytes, its plugin sets " +
+                       std::to_string(spec.config.size()) + ": rebuild the plugin",
+                   EINVAL};
+    }
+    const auto* from = static_cast<const std::byte*>(initial);
+    std::vector<std::byte> value(from, from + size);
+    std::copy(spec.config.begin(), spec.config.end(), value.begin() + variable->offset);
+    if (bpf_map__set_initial_value(map, value.data(), value.size()) != 0) {
+      return system_error(errno, "cannot set the `config` of object " + spec.name);
+    }
+    return {};
+  }
+  return Error{"object " + spec.name + " has no `config`", ENOENT};
+}
+
+Result<void> set_map_sizes(bpf_object* object, const ObjectSpec& spec) {
+  for (const auto& [name, entries] : spec.map_sizes) {
+    bpf_map* map = bpf_object__find_map_by_name(object, name.c_str());
+    if (!map || is_lane(map)) {
+      return Error{"object " + spec.name + " has no map " + name + " of its own", ENOENT};
+    }
+    if (bpf_map__set_max_entries(map, entries) != 0) {
+      return system_error(errno,
+                          "cannot give map " + name + " " + std::to_string(entries) + " entries");
+    }
+  }
+  return {};
+}
+
+// Iterators that no hook names are hooks of their own, which the object can do without.
+void add_iterators(bpf_object* object, ObjectSpec& spec) {
+  std::set<std::string> named;
+  for (const Hook& hook : spec.hooks) {
+    for (const Tier& tier : hook.tiers) named.insert(tier.programs.begin(), tier.programs.end());
+  }
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object) {
+    std::string name = bpf_program__name(program);
+    if (is_iterator(program) && !named.contains(name)) {
+      spec.hooks.push_back({name, {{"iterator", {name}}}, false});
+    }
+  }
+}
+
+Result<void> check_programs(bpf_object* object, const ObjectSpec& spec) {
+  for (const Hook& hook : spec.hooks) {
+    for (const Tier& tier : hook.tiers) {
+      for (const std::string& program : tier.programs) {
+        if (!bpf_object__find_program_by_name(object, program.c_str())) {
+          return Error{"object " + spec.name + " has no program " + program, ENOENT};
+        }
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+void CloseObject::operator()(bpf_object* object) const {
+  bpf_object__close(object);
+}
+void DestroyLink::operator()(bpf_link* link) const {
+  bpf_link__destroy(link);
+}
+
+Loader::Loader() {
+  silence_libbpf();
+  libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+}
+
+Result<ObjectPtr> Loader::open(std::span<const std::byte> elf, const ObjectSpec& spec) {
+  LibbpfLog log;
+  bpf_object_open_opts options{};
+  options.sz = sizeof(options);
+  options.object_name = spec.name.c_str();
+  ObjectPtr object(bpf_object__open_mem(elf.data(), elf.size(), &options));
+  if (!object) return Error{"cannot read object " + spec.name + ": " + log.reason(errno), errno};
+  if (auto checked = check_programs(object.get(), spec); !checked)
+    return std::move(checked).error();
+  if (auto set = set_config(object.get(), spec); !set) return std::move(set).error();
+  if (auto set = set_map_sizes(object.get(), spec); !set) return std::move(set).error();
+  if (auto wired = wire_lanes(object.get()); !wired) return std::move(wired).error();
+  return object;
+}
+
+Result<void> Loader::wire_lanes(bpf_object* object) {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    auto lane = lanes_.find(bpf_map__name(map));
+    if (lane == lanes_.end()) continue;
+    auto info = map_info(lane->second.get());
+    if (!info) return std::move(info).error();
+    if (info->type != bpf_map__type(map) || info->key_size != bpf_map__key_size(map) ||
+        info->value_size != bpf_map__value_size(map) ||
+        info->max_entries != bpf_map__max_entries(map)) {
+      return Error{"its map " + lane->first + " is not like that of the running trivet: rebuild it",
+                   EINVAL};
+    }
+    if (bpf_map__reuse_fd(map, lane->second.get()) != 0) {
+      return system_error(errno, "cannot share map " + lane->first);
+    }
+  }
+  return {};
+}
+
+Result<void> Loader::keep_lanes(bpf_object* object) {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    std::string name = bpf_map__name(map);
+    if (!is_lane(map) || lanes_.contains(name)) continue;
+    UniqueFd copy(::fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 0));
+    if (!copy) return system_error(errno, "cannot keep map " + name);
+    lanes_.emplace(name, std::move(copy));
+  }
+  return {};
+}
+
+Result<LinkPtr> Loader::attach(bpf_object* object, const std::string& name) {
+  bpf_program* program = bpf_object__find_program_by_name(object, name.c_str());
+  // Each pass over an iterator makes its own link.
+  if (is_iterator(program)) return LinkPtr();
+  bpf_link* link = nullptr;
+  LibbpfLog log;
+  if (attaches_to_cgroup(program)) {
+    if (!cgroup_root_) {
+      auto path = cgroup_root();
+      if (!path) return std::move(path).error();
+      cgroup_root_.reset(::open(path->c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      if (!cgroup_root_) return system_error(errno, "cannot open " + *path);
+    }
+    link = bpf_program__attach_cgroup(program, cgroup_root_.get());
+  } else {
+    link = bpf_program__attach(program);
+  }
+  if (!link) return Error{"cannot attach " + name + ": " + log.reason(errno), errno};
+  return LinkPtr(link);
+}
+
+Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const ObjectSpec& spec,
+                                          const Choice& choice) {
+  auto object = open(elf, spec);
+  if (!object) return std::move(object).error();
+  // In the order of the hooks, each once.
+  std::vector<std::string> wanted;
+  for (std::size_t i = 0; i < spec.hooks.size(); i++) {
+    if (choice[i] < 0) continue;
+    for (const std::string& program : spec.hooks[i].tiers[choice[i]].programs) {
+      if (std::find(wanted.begin(), wanted.end(), program) == wanted.end()) {
+        wanted.push_back(program);
+      }
+    }
+  }
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object->get()) {
+    bool load = std::find(wanted.begin(), wanted.end(), bpf_program__name(program)) != wanted.end();
+    bpf_program__set_autoload(program, load);
+  }
+  {
+    LibbpfLog log;
+    int err = bpf_object__load(object->get());
+    if (err != 0) return Error{log.reason(-err), -err};
+  }
+  if (auto kept = keep_lanes(object->get()); !kept) return std::move(kept).error();
+  AttachedObject attached;
+  attached.object = std::move(*object);
+  for (const std::string& name : wanted) {
+    auto link = attach(attached.object.get(), name);
+    if (!link) return std::move(link).error();
+    if (*link) attached.links.push_back(std::move(*link));
+  }
+  return attached;
+}
+
+Result<int> Loader::try_hook(std::span<const std::byte> elf, const ObjectSpec& spec,
+                             std::size_t hook, bool all_tiers, HookState& state) {
+  Choice alone(spec.hooks.size(), -1);
+  int best = -1;
+  for (std::size_t tier = 0; tier < spec.hooks[hook].tiers.size(); tier++) {
+    alone[hook] = static_cast<int>(tier);
+    const std::string& name = spec.hooks[hook].tiers[tier].name;
+    auto attached = try_choice(elf, spec, alone);
+    state.tried.push_back({name, attached ? std::string() : attached.error().message});
+    if (attached && best < 0) {
+      best = static_cast<int>(tier);
+      state.tier = name;
+      if (!all_tiers) break;
+    }
+  }
+  return best;
+}
+
+Result<AttachedObject> Loader::load(std::span<const std::byte> elf, const ObjectSpec& asked) {
+  ObjectSpec spec = asked;
+  auto object = open(elf, spec);
+  if (!object) return std::move(object).error();
+  add_iterators(object->get(), spec);
+  object->reset();
+
+  Choice choice(spec.hooks.size(), 0);
+  std::vector<HookState> states(spec.hooks.size());
+  for (std::size_t i = 0; i < spec.hooks.size(); i++) {
+    const Hook& hook = spec.hooks[i];
+    states[i].hook = hook.name;
+    if (hook.tiers.empty()) return Error{"hook " + hook.name + " names no tier", EINVAL};
+    states[i].tier = hook.tiers[0].name;
+    states[i].tried = {{hook.tiers[0].name, ""}};
+  }
+  // On most kernels the best of everything loads, at once.
+  auto attached = try_choice(elf, spec, choice);
+  if (!attached) {
+    std::string missing;
+    for (std::size_t i = 0; i < spec.hooks.size(); i++) {
+      states[i] = {spec.hooks[i].name, "", {}};
+      auto tier = try_hook(elf, spec, i, false, states[i]);
+      if (!tier) return std::move(tier).error();
+      choice[i] = *tier;
+      if (*tier >= 0 || !spec.hooks[i].required) continue;
+      for (const TierState& tried : states[i].tried) {
+        missing += "; " + states[i].hook + " by " + tried.tier + ": " + tried.refusal;
+      }
+    }
+    if (!missing.empty()) {
+      return Error{"this kernel does not take object " + spec.name + missing, EOPNOTSUPP};
+    }
+    attached = try_choice(elf, spec, choice);
+    if (!attached) return std::move(attached).error().within("object " + spec.name);
+  }
+  attached->hooks = std::move(states);
+  return attached;
+}
+
+Result<std::vector<HookState>> Loader::probe(std::span<const std::byte> elf,
+                                             const ObjectSpec& asked) {
+  ObjectSpec spec = asked;
+  auto object = open(elf, spec);
+  if (!object) return std::move(object).error();
+  add_iterators(object->get(), spec);
+  object->reset();
+  std::vector<HookState> states;
+  for (std::size_t i = 0; i < spec.hooks.size(); i++) {
+    HookState& state = states.emplace_back();
+    state.hook = spec.hooks[i].name;
+    if (auto tried = try_hook(elf, spec, i, true, state); !tried) return std::move(tried).error();
+  }
+  return states;
+}
+
+Result<UniqueFd> Loader::iterate(const AttachedObject& object, const std::string& name) {
+  bpf_program* program = bpf_object__find_program_by_name(object.object.get(), name.c_str());
+  if (!program || !is_iterator(program) || bpf_program__fd(program) < 0) {
+    return Error{"there is no loaded iterator " + name, ENOENT};
+  }
+  LibbpfLog log;
+  LinkPtr link(bpf_program__attach_iter(program, nullptr));
+  if (!link) return Error{"cannot start iterator " + name + ": " + log.reason(errno), errno};
+  UniqueFd pass(bpf_iter_create(bpf_link__fd(link.get())));
+  if (!pass) return system_error(errno, "cannot start iterator " + name);
+  return pass;
+}
+
+Result<void> Loader::lend_maps(const AttachedObject& object, Answer& answer) const {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object.object.get()) {
+    if (is_lane(map) || bpf_map__is_internal(map) || !main_may_have(bpf_map__type(map))) continue;
+    MapDescription description{bpf_map__name(map),        bpf_map__type(map),
+                               bpf_map__key_size(map),    bpf_map__value_size(map),
+                               bpf_map__max_entries(map), false};
+    auto lent =
+        lend_into(answer, bpf_map__fd(map), std::move(description), bpf_map__map_flags(map));
+    if (!lent) return lent;
+  }
+  return {};
+}
+
+Result<void> Loader::lend_lanes(Answer& answer) const {
+  for (const auto& [name, fd] : lanes_) {
+    auto info = map_info(fd.get());
+    if (!info) return std::move(info).error();
+    MapDescription description{
+        name, info->type, info->key_size, info->value_size, info->max_entries, false};
+    if (auto lent = lend_into(answer, fd.get(), std::move(description), info->map_flags); !lent) {
+      return lent;
+    }
+  }
+  return {};
+}
+
+}  // namespace trivet::broker

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loads and attaches BPF objects with libbpf: wires the shared maps by name, sets the
+// configuration, finds for each hook the best tier that this kernel really takes. Broker thread
+// only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "broker/protocol.h"
+#include "broker/unique_fd.h"
+#include "trivet/bpf.h"
+#include "trivet/result.h"
+
+struct bpf_link;
+struct bpf_object;
+
+namespace trivet::broker {
+
+struct CloseObject {
+  void operator()(bpf_object* object) const;
+};
+struct DestroyLink {
+  void operator()(bpf_link* link) const;
+};
+using ObjectPtr = std::unique_ptr<bpf_object, CloseObject>;
+using LinkPtr = std::unique_ptr<bpf_link, DestroyLink>;
+
+// An object in the kernel. Destroying it detaches first, then unloads.
+struct AttachedObject {
+  ObjectPtr object;
+  std::vector<LinkPtr> links;
+  std::vector<HookState> hooks;
+};
+
+// Owns what all objects share: the lanes' maps, from the first object that has them until the end.
+class Loader {
+ public:
+  Loader();
+
+  // An object from the bytes of its ELF file. Fails if a required hook found no tier.
+  Result<AttachedObject> load(std::span<const std::byte> elf, const ObjectSpec& spec);
+  // How every tier of every hook fares. Nothing stays in the kernel but the lanes.
+  Result<std::vector<HookState>> probe(std::span<const std::byte> elf, const ObjectSpec& spec);
+  // A new pass over an iterator program of the object.
+  Result<UniqueFd> iterate(const AttachedObject& object, const std::string& program);
+
+  // Descriptors for main, with the rights that main may have.
+  Result<void> lend_maps(const AttachedObject& object, Answer& answer) const;
+  Result<void> lend_lanes(Answer& answer) const;
+
+ private:
+  // Which tier of each hook; none if negative.
+  using Choice = std::vector<int>;
+
+  Result<ObjectPtr> open(std::span<const std::byte> elf, const ObjectSpec& spec);
+  Result<AttachedObject> try_choice(std::span<const std::byte> elf, const ObjectSpec& spec,
+                                    const Choice& choice);
+  // Fills one hook's state; answers the tier, or -1.
+  Result<int> try_hook(std::span<const std::byte> elf, const ObjectSpec& spec, std::size_t hook,
+                       bool all_tiers, HookState& state);
+  Result<void> wire_lanes(bpf_object* object);
+  Result<void> keep_lanes(bpf_object* object);
+  Result<LinkPtr> attach(bpf_object* object, const std::string& program);
+
+  std::map<std::string, UniqueFd> lanes_;
+  UniqueFd cgroup_root_;
+};
+
+}  // namespace trivet::broker

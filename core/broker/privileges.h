@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// What makes the main process an ordinary one, and the broker's corner of the file system.
+#pragma once
+
+#include <sys/types.h>
+
+#include "trivet/result.h"
+
+namespace trivet::broker {
+
+// Becomes uid and gid for good: no group, no capability in any set, none to gain by exec, and it
+// dies with its parent. Descriptors from 3 up are closed but `keep`, which becomes 3. Calling
+// thread, before there are others.
+Result<void> drop_privileges(uid_t uid, gid_t gid, pid_t parent, int keep);
+
+// A mount namespace of this process's own, with tracefs in it, so that the host's mounts stay as
+// they are.
+Result<void> enter_mount_namespace();
+
+}  // namespace trivet::broker

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "broker/server.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "plugins/elf.h"
+#include "plugins/manifest.h"
+
+namespace trivet::broker {
+namespace {
+
+// Far more than three plugins have; a main that was taken over must not fill the kernel.
+constexpr std::size_t max_objects = 64;
+constexpr std::string_view library_suffix = ".so";
+
+Answer with_fd(UniqueFd fd) {
+  Answer answer;
+  answer.fds.push_back(std::move(fd));
+  return answer;
+}
+
+std::string without_slash(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+// sd_notify(3): a datagram to the socket that the service manager named.
+void notify_ready() {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (!path || std::strlen(path) >= sizeof(address.sun_path)) return;
+  std::memcpy(address.sun_path, path, std::strlen(path));
+  // An abstract address is written with an at sign.
+  if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
+  UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  constexpr std::string_view state = "READY=1";
+  auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
+  // Nobody is left to tell if this fails: the manager times out and says so.
+  (void)::sendto(socket.get(), state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
+                 reinterpret_cast<const sockaddr*>(&address), size);
+}
+
+}  // namespace
+
+Server::Server(const BrokerOptions& options, int listener)
+    : options_(options),
+      files_(options.files),
+      trusted_(trusted_owners(options.build_tree), options.warn),
+      listener_(listener) {}
+
+Result<Answer> Server::answer(std::span<const std::byte> message) {
+  auto request = decode_request(message);
+  if (!request) return std::move(request).error();
+  return std::visit([this](const auto& content) { return handle(content); }, *request);
+}
+
+Result<UniqueFd> Server::open_library(const std::string& plugin) {
+  if (!plugins::valid_name(plugin)) return Error{"\"" + plugin + "\" is no plugin's name", EINVAL};
+  std::string path = options_.plugin_directory + "/" + plugin + std::string(library_suffix);
+  auto file = trusted_.open_file(path);
+  if (!file) return std::move(file).error().within("plugin " + plugin);
+  if (auto manifest = plugins::read_manifest(file->get(), path, plugin); !manifest) {
+    return std::move(manifest).error();
+  }
+  return file;
+}
+
+Result<std::vector<std::byte>> Server::read_object(const std::string& plugin,
+                                                   const std::string& object) {
+  if (!plugins::valid_name(object)) return Error{"\"" + object + "\" is no object's name", EINVAL};
+  std::string section = std::string(plugins::object_section_prefix) + object;
+  UniqueFd file;
+  if (plugin == "core") {
+    // The program that runs here, whatever has its name by now.
+    file.reset(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+    if (!file) return system_error(errno, "cannot open trivet's own program");
+  } else {
+    auto library = open_library(plugin);
+    if (!library) return std::move(library).error();
+    file = std::move(*library);
+  }
+  auto elf = plugins::ElfFile::open(file.get(), "plugin " + plugin);
+  if (!elf) return std::move(elf).error();
+  return elf->read(section);
+}
+
+Result<Answer> Server::handle(const LoadRequest& request) {
+  auto elf = read_object(request.plugin, request.spec.name);
+  if (!elf) return std::move(elf).error();
+  Answer answer;
+  if (request.probe) {
+    auto hooks = loader_.probe(*elf, request.spec);
+    if (!hooks) return std::move(hooks).error().within("plugin " + request.plugin);
+    answer.hooks = std::move(*hooks);
+    return answer;
+  }
+  if (objects_.size() >= max_objects) {
+    return Error{"more than 64 objects are loaded: unload some", EMFILE};
+  }
+  auto object = loader_.load(*elf, request.spec);
+  if (!object) return std::move(object).error().within("plugin " + request.plugin);
+  if (auto lent = loader_.lend_maps(*object, answer); !lent) return std::move(lent).error();
+  answer.hooks = object->hooks;
+  answer.handle = ++last_handle_;
+  objects_.emplace(answer.handle, std::move(*object));
+  return answer;
+}
+
+Result<Answer> Server::handle(const UnloadRequest& request) {
+  if (objects_.erase(request.handle) == 0) return Error{"no such object is loaded", ENOENT};
+  return Answer{};
+}
+
+Result<Answer> Server::handle(const LanesRequest&) {
+  Answer answer;
+  if (auto lent = loader_.lend_lanes(answer); !lent) return std::move(lent).error();
+  return answer;
+}
+
+Result<Answer> Server::handle(const IterateRequest& request) {
+  auto object = objects_.find(request.handle);
+  if (object == objects_.end()) return Error{"no such object is loaded", ENOENT};
+  auto pass = loader_.iterate(object->second, request.program);
+  if (!pass) return std::move(pass).error();
+  return with_fd(std::move(*pass));
+}
+
+bool Server::configured(const std::string& path) const {
+  return std::any_of(files_.begin(), files_.end(), [&](const std::string& file) {
+    return without_slash(file) == without_slash(path);
+  });
+}
+
+bool Server::in_configured_folder(const std::string& path) const {
+  std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos || slash == 0 || slash + 1 == path.size()) return false;
+  return path[slash + 1] != '.' && configured(path.substr(0, slash));
+}
+
+Result<Answer> Server::handle(const OpenConfiguredRequest& request) {
+  if (!configured(request.path) && !in_configured_folder(request.path)) {
+    return Error{"the configuration does not name " + request.path, EACCES};
+  }
+  auto file = trusted_.open_file(request.path);
+  if (!file) return std::move(file).error();
+  return with_fd(std::move(*file));
+}
+
+Result<Answer> Server::handle(const ListConfiguredRequest& request) {
+  if (!configured(request.path)) {
+    return Error{"the configuration does not name " + request.path, EACCES};
+  }
+  auto names = trusted_.list_folder(request.path);
+  if (!names) return std::move(names).error();
+  Answer answer;
+  answer.names = std::move(*names);
+  return answer;
+}
+
+Result<Answer> Server::handle(const ReloadRequest&) {
+  if (!options_.reload) return Answer{};
+  auto reloaded = options_.reload();
+  if (!reloaded) return std::move(reloaded).error();
+  files_ = std::move(reloaded->files);
+  return Answer{};
+}
+
+Result<Answer> Server::handle(const PluginNamesRequest&) {
+  auto names = trusted_.list_folder(options_.plugin_directory);
+  if (!names) return std::move(names).error().within("plugin folder");
+  Answer answer;
+  for (const std::string& file : *names) {
+    if (!file.ends_with(library_suffix)) continue;
+    std::string name = file.substr(0, file.size() - library_suffix.size());
+    if (plugins::valid_name(name)) answer.names.push_back(std::move(name));
+  }
+  return answer;
+}
+
+Result<Answer> Server::handle(const OpenPluginRequest& request) {
+  auto library = open_library(request.name);
+  if (!library) return std::move(library).error();
+  return with_fd(std::move(*library));
+}
+
+Result<Answer> Server::handle(const ControlListenerRequest&) {
+  if (listener_ < 0) return Error{"there is no control socket, or it was handed out", ENOENT};
+  UniqueFd copy(::fcntl(listener_, F_DUPFD_CLOEXEC, 0));
+  if (!copy) return system_error(errno, "cannot hand out the control socket");
+  listener_ = -1;
+  return with_fd(std::move(copy));
+}
+
+Result<Answer> Server::handle(const ReadyRequest&) {
+  notify_ready();
+  return Answer{};
+}
+
+}  // namespace trivet::broker

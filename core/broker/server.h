@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers main's requests within what root's configuration offers. Owns everything that trivet has
+// in the kernel. Broker thread only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "broker/broker.h"
+#include "broker/files.h"
+#include "broker/loader.h"
+#include "broker/protocol.h"
+
+namespace trivet::broker {
+
+class Server {
+ public:
+  // `listener` is the listening control socket, or -1. Borrows the options.
+  Server(const BrokerOptions& options, int listener);
+
+  // One request as it came, and the answer to send. Never fails: a bad request has an error for an
+  // answer.
+  Result<Answer> answer(std::span<const std::byte> message);
+
+ private:
+  Result<Answer> handle(const LoadRequest& request);
+  Result<Answer> handle(const UnloadRequest& request);
+  Result<Answer> handle(const LanesRequest& request);
+  Result<Answer> handle(const IterateRequest& request);
+  Result<Answer> handle(const OpenConfiguredRequest& request);
+  Result<Answer> handle(const ListConfiguredRequest& request);
+  Result<Answer> handle(const ReloadRequest& request);
+  Result<Answer> handle(const PluginNamesRequest& request);
+  Result<Answer> handle(const OpenPluginRequest& request);
+  Result<Answer> handle(const ControlListenerRequest& request);
+  Result<Answer> handle(const ReadyRequest& request);
+
+  bool configured(const std::string& path) const;
+  bool in_configured_folder(const std::string& path) const;
+  // A plugin library that passed all checks.
+  Result<UniqueFd> open_library(const std::string& plugin);
+  Result<std::vector<std::byte>> read_object(const std::string& plugin, const std::string& object);
+
+  const BrokerOptions& options_;
+  std::vector<std::string> files_;
+  TrustedFiles trusted_;
+  Loader loader_;
+  int listener_;
+  std::map<std::uint32_t, AttachedObject> objects_;
+  std::uint32_t last_handle_ = 0;
+};
+
+}  // namespace trivet::broker
