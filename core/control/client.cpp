@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -70,7 +71,7 @@ Result<void> ControlClient::send(const std::string& request) {
   return {};
 }
 
-Result<bool> ControlClient::receive(std::string& line, int interrupt) {
+Result<bool> ControlClient::receive(std::string& line, const std::vector<int>& interrupts) {
   std::size_t searched = 0;
   for (;;) {
     std::size_t end = buffer_.find('\n', searched);
@@ -82,9 +83,15 @@ Result<bool> ControlClient::receive(std::string& line, int interrupt) {
     searched = buffer_.size();
     if (searched > kMaxAnswerBytes) return Error{"the daemon's answer has no end"};
 
-    pollfd waited[2] = {{socket_, POLLIN, 0}, {interrupt, POLLIN, 0}};
-    if (poll(waited, 2, -1) < 0 && errno != EINTR) return system_error(errno, "cannot wait");
-    if (waited[1].revents != 0) return false;
+    std::vector<pollfd> waited = {{socket_, POLLIN, 0}};
+    for (int interrupt : interrupts) waited.push_back({interrupt, POLLIN, 0});
+    if (poll(waited.data(), waited.size(), -1) < 0) {
+      if (errno == EINTR) continue;
+      return system_error(errno, "cannot wait for trivet's answer");
+    }
+    if (std::any_of(waited.begin() + 1, waited.end(), [](auto& w) { return w.revents != 0; })) {
+      return false;
+    }
     if (waited[0].revents == 0) continue;
     char bytes[64 << 10];
     ssize_t got = recv(socket_, bytes, sizeof(bytes), 0);
@@ -101,7 +108,7 @@ Result<std::string> ControlClient::call(const std::string& verb,
                                         const std::vector<std::string>& arguments) {
   if (auto sent = send(write_request({verb, arguments, {}})); !sent) return std::move(sent).error();
   std::string line;
-  auto received = receive(line, -1);
+  auto received = receive(line, {});
   if (!received) return std::move(received).error();
   auto answer = parse_answer(line);
   if (!answer) return std::move(answer).error();
@@ -112,11 +119,11 @@ Result<std::string> ControlClient::call(const std::string& verb,
 Result<void> ControlClient::observe(const ObserveRequest& request,
                                     const std::function<bool(const std::string&)>& line,
                                     const std::function<bool(std::uint64_t)>& dropped,
-                                    int interrupt) {
+                                    const std::vector<int>& interrupts) {
   if (auto sent = send(write_request({"observe", {}, request})); !sent) return sent;
   std::string received_line;
   for (;;) {
-    auto received = receive(received_line, interrupt);
+    auto received = receive(received_line, interrupts);
     if (!received) return std::move(received).error();
     if (!*received) return {};
     auto answer = parse_answer(received_line);

@@ -25,16 +25,17 @@ class ControlClient {
 
   // Calls `line` for each record, printed as the request says, and `dropped` with each count of
   // records that were lost because this client was slow. Returns at the end, or when either returns
-  // false, or when the descriptor `interrupt` (-1: none) is readable.
+  // false, or when one of the descriptors `interrupts` is readable or broken.
   Result<void> observe(const ObserveRequest& request,
                        const std::function<bool(const std::string&)>& line,
-                       const std::function<bool(std::uint64_t)>& dropped, int interrupt = -1);
+                       const std::function<bool(std::uint64_t)>& dropped,
+                       const std::vector<int>& interrupts = {});
 
  private:
   explicit ControlClient(int socket) : socket_(socket) {}
   Result<void> send(const std::string& request);
   // The next line without its end; false at an interrupt. The end of the stream is an error.
-  Result<bool> receive(std::string& line, int interrupt);
+  Result<bool> receive(std::string& line, const std::vector<int>& interrupts);
 
   int socket_;
   std::string buffer_;

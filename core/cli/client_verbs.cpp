@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/client_verbs.h"
+
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "control/client.h"
+#include "control/json_text.h"
+
+namespace trivet {
+namespace {
+
+int failed(const Error& error) {
+  std::fprintf(stderr, "trivet: %s\n", error.to_string().c_str());
+  return kExitFailure;
+}
+
+// Whoever reads our output may stop reading: that is the end of the work, not a failure.
+bool print(const std::string& text) {
+  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+}
+
+// SIGINT and SIGTERM as a readable descriptor, so that a wait for records can end cleanly.
+int interrupt_descriptor() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  return signalfd(-1, &signals, SFD_CLOEXEC);
+}
+
+bool is_pipe(int descriptor) {
+  struct stat status;
+  return fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+}  // namespace
+
+int ask_daemon(const std::string& socket, const std::string& verb,
+               const std::vector<std::string>& arguments, bool json) {
+  std::signal(SIGPIPE, SIG_IGN);
+  auto client = ControlClient::connect(socket);
+  if (!client) return failed(client.error());
+  auto answer = client->call(verb, arguments);
+  if (!answer) return failed(answer.error());
+  print(json ? json_indented(*answer) + '\n' : json_to_text(*answer));
+  return kExitSuccess;
+}
+
+int observe_daemon(const std::string& socket, const ObserveRequest& request) {
+  std::signal(SIGPIPE, SIG_IGN);
+  auto client = ControlClient::connect(socket);
+  if (!client) return failed(client.error());
+  // A broken pipe polls as an error even while no record comes; other kinds of files do not.
+  std::vector<int> interrupts = {interrupt_descriptor()};
+  if (is_pipe(STDOUT_FILENO)) interrupts.push_back(STDOUT_FILENO);
+  auto result = client->observe(
+      request,
+      [&](const std::string& line) {
+        return print(line + '\n') && (!request.follow || std::fflush(stdout) == 0);
+      },
+      [](std::uint64_t rows) {
+        std::fprintf(stderr, "trivet: %llu records were lost: this reader is too slow\n",
+                     static_cast<unsigned long long>(rows));
+        return true;
+      },
+      interrupts);
+  std::fflush(stdout);
+  close(interrupts.front());
+  return result ? kExitSuccess : failed(result.error());
+}
+
+}  // namespace trivet

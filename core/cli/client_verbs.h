@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// The verbs that ask the running daemon: each prints its answer and returns the exit status.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "control/request.h"
+
+namespace trivet {
+
+int ask_daemon(const std::string& socket, const std::string& verb,
+               const std::vector<std::string>& arguments, bool json);
+
+int observe_daemon(const std::string& socket, const ObserveRequest& request);
+
+}  // namespace trivet

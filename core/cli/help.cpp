@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/help.h"
+
+#include <algorithm>
+
+namespace trivet {
+namespace {
+
+constexpr std::string_view kUsualExit =
+    "0  success\n1  failure; a sentence on standard error says why and what to do\n"
+    "2  wrong usage\n";
+
+const std::vector<HelpPage> kPages = {
+    {"", "see and guard a Linux server from its kernel", "COMMAND [OPTION...]\ntrivet NOUN VERB [ARGUMENT...]",
+     "trivet watches one host through eBPF. Three plugins share what it sees: security\n"
+     "judges events by rules in Falco's language and raises alerts, tracing turns\n"
+     "traffic into requests, network enforces policy and counts flows.\n"
+     "\n"
+     "run      watch this host until stopped\n"
+     "check    validate the configuration, rules and policies, without root\n"
+     "doctor   say which hooks this kernel offers and which would be used\n"
+     "status   say how the running trivet fares\n"
+     "observe  print alerts, requests or flows of the running trivet\n"
+     "reload   have the running trivet read its configuration again\n"
+     "version  print the version\n"
+     "help     print this page or that of a command\n"
+     "\n"
+     "NOUN VERB is for the verbs that plugins add to the running trivet; \"trivet status\"\n"
+     "lists them. Each command explains itself with --help.\n",
+     "",
+     "sudo trivet run -c /etc/trivet/trivet.toml\n"
+     "        Watch this host.\n"
+     "sudo trivet observe alerts -f\n"
+     "        Print alerts as they come.\n"},
+    {"run", "watch this host until stopped", "run [-c FILE] [--plugins FOLDER] [-q]",
+     "Reads the configuration, loads the enabled plugins, attaches to the kernel and\n"
+     "works until SIGTERM or SIGINT. Nothing stays behind in the kernel afterwards.\n"
+     "On a terminal it prints records as they come, one line each. Logs go to standard\n"
+     "error.\n"
+     "\n"
+     "Needs root and a kernel with BTF (/sys/kernel/btf/vmlinux). One small process, the\n"
+     "broker, stays root and talks to the kernel; everything else runs as the user that\n"
+     "daemon.user names, without capabilities.\n"
+     "\n"
+     "SIGHUP, like \"trivet reload\", reads the configuration again.\n",
+     "0  stopped by SIGTERM or SIGINT\n"
+     "1  could not start; a sentence on standard error says why and what to do\n"
+     "2  wrong usage\n",
+     "sudo trivet run -c config/trivet.toml\n"
+     "        Watch this host with the shipped configuration.\n"},
+    {"check", "validate the configuration, rules and policies",
+     "check [-c FILE] [--rules FILE...] [--policy FILE...]",
+     "Reads what it is given exactly as \"trivet run\" would and reports the first error of\n"
+     "each plugin with file, line and column. Rules that this version cannot judge are\n"
+     "named with the reason. Changes nothing and needs no root.\n"
+     "\n"
+     "With --rules or --policy and without -c, only those files are checked.\n",
+     "0  all is valid\n1  something is not; each error is a line on standard error\n"
+     "2  wrong usage\n",
+     "trivet check -c /etc/trivet/trivet.toml\n"
+     "        Check before a reload.\n"
+     "trivet check --rules falco_rules.yaml my_rules.yaml\n"
+     "        Check rule files alone.\n"},
+    {"doctor", "say which hooks this kernel offers", "doctor [-c FILE] [-o FORMAT]",
+     "Tries every hook that the enabled plugins use: each tier, best first, is loaded and\n"
+     "attached for a moment. Prints for each hook the tier that would be used, and why the\n"
+     "kernel refused better ones. Without root it says what can be told without trying.\n",
+     "0  every required hook works\n1  one does not, or the kernel cannot be asked\n"
+     "2  wrong usage\n",
+     "sudo trivet doctor\n"
+     "        Find out why a plugin does not start.\n"},
+    {"status", "say how the running trivet fares", "status [-s SOCKET] [-o FORMAT]",
+     "Prints version, plugins, hooks with their tiers, tables, losses and the verbs that\n"
+     "plugins added.\n",
+     "", "sudo trivet status -o json\n        The same for a program.\n"},
+    {"observe", "print records of the running trivet",
+     "observe alerts|requests|flows|TABLE [-f] [-n N] [-o FORMAT] [-s SOCKET]",
+     "Prints the newest records of a table, oldest first, and with -f goes on with new\n"
+     "ones until interrupted. \"requests\" stands for the requests of every protocol.\n"
+     "\n"
+     "Formats: compact is one aligned line for each record; json is one object with every\n"
+     "column, one for each line; falco and text print alerts as Falco does.\n"
+     "\n"
+     "A reader that is too slow loses the oldest records that wait for it: their number\n"
+     "is told on standard error.\n",
+     "", "sudo trivet observe alerts -f\n"
+     "        Print alerts as they come.\n"
+     "sudo trivet observe requests -n 1000 -o json | jq 'select(.status >= 500)'\n"
+     "        Failed requests among the last thousand.\n"
+     "sudo trivet observe flows -f -n 0\n"
+     "        New flows only.\n"},
+    {"reload", "have the running trivet read its configuration again", "reload [-s SOCKET]",
+     "Everything is validated first, then everything is applied: plugins are started and\n"
+     "stopped as their tables say, the others run on undisturbed. On any error the old\n"
+     "configuration stays in force.\n",
+     "0  the new configuration is in force\n"
+     "1  the old one still is; the error names file, line and column\n2  wrong usage\n",
+     "trivet check && sudo trivet reload\n        Check, then apply.\n"},
+    {"version", "print the version", "version",
+     "Prints the version, and the fingerprint that a plugin must have been built with.\n", "",
+     "trivet version\n"},
+    {"help", "print a page of help", "help [COMMAND]",
+     "Prints the page of a command; the same as its --help.\n", "", "trivet help observe\n"},
+    {"NOUN VERB", "run a verb that a plugin added", "NOUN VERB [ARGUMENT...] [-s SOCKET] [-o FORMAT]",
+     "Asks the running trivet. \"trivet status\" lists what its plugins offer. An argument that\n"
+     "starts with a dash goes behind \"--\".\n",
+     "", "sudo trivet network policy\n        Run the verb \"policy\" of the plugin network.\n"},
+};
+
+void append_section(std::string& out, std::string_view title, std::string_view body) {
+  if (body.empty()) return;
+  out += '\n';
+  out += title;
+  out += '\n';
+  while (!body.empty()) {
+    std::size_t end = std::min(body.find('\n'), body.size());
+    auto line = body.substr(0, end);
+    if (!line.empty()) out += "    ";
+    out += line;
+    out += '\n';
+    body.remove_prefix(std::min(end + 1, body.size()));
+  }
+}
+
+}  // namespace
+
+const std::vector<HelpPage>& help_pages() { return kPages; }
+
+const HelpPage* help_page(std::string_view verb) {
+  auto found = std::ranges::find(kPages, verb, &HelpPage::verb);
+  return found == kPages.end() ? nullptr : &*found;
+}
+
+std::string render(const HelpPage& page, const std::string& options) {
+  std::string name = "trivet";
+  if (!page.verb.empty()) name += ' ' + std::string(page.verb);
+  std::string out = "NAME\n    " + name + " - " + std::string(page.summary) + '\n';
+  append_section(out, "SYNOPSIS", "trivet " + std::string(page.synopsis));
+  append_section(out, "DESCRIPTION", page.description);
+  append_section(out, "OPTIONS", options);
+  append_section(out, "EXIT STATUS", page.exit_status.empty() ? kUsualExit : page.exit_status);
+  append_section(out, "EXAMPLES", page.examples);
+  return out;
+}
+
+}  // namespace trivet
