@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The payload of TCP sockets, taken at cgroup_skb of the cgroup2 root: no other system call pays for
- * it, sendfile, splice and io_uring pass through it as send() does, and packets carry sequence numbers,
- * so that user space knows each gap. Whose bytes they are is told by the socket's send and receive.
+ * The payload of TCP sockets, taken at cgroup_skb of the cgroup2 root: no other system call pays
+ * for it, sendfile, splice and io_uring pass through it as send() does, and packets carry sequence
+ * numbers, so that user space knows each gap. Whose bytes they are is told by the socket's send and
+ * receive.
  */
 #include "lanes.bpf.h"
 #include <bpf/bpf_endian.h>
 #include "tracing/payload.h"
 
-#define AF_INET 2
-#define AF_INET6 10
+#define AF_INET		   2
+#define AF_INET6	   10
 #define IP_FRAGMENT_OFFSET 0x1fff
-#define IPPROTO_HOPOPTS 0
-#define IPPROTO_ROUTING 43
-#define IPPROTO_DSTOPTS 60
+#define IPPROTO_HOPOPTS	   0
+#define IPPROTO_ROUTING	   43
+#define IPPROTO_DSTOPTS	   60
 /* The kernel itself sends no longer chain of headers before TCP's. */
 #define IPV6_EXTENSIONS_MAX 4
 /* The second window that fills records, for packets far above the common size. */
@@ -25,6 +26,7 @@ struct socket_state {
 	__u32 run_bytes[2]; /* by direction: payload since the other direction last spoke */
 	struct task_key owners[2];
 	__u8 ignored;
+	__u8 followed; /* created by the first bytes of a direction */
 };
 
 struct {
@@ -93,7 +95,8 @@ static __always_inline int packet__tcp_offset(struct __sk_buff *skb, struct sock
 	return -1;
 }
 
-/* One word of the context, each at its own place: joined, the loads would need a computed address. */
+/* One word of the context, each at its own place: joined, the loads would need a computed address.
+ */
 #define SOCKET_WORD(sk, field)                                                                     \
 	({                                                                                         \
 		__u32 word__ = (sk)->field;                                                        \
@@ -129,9 +132,9 @@ static __always_inline long record__copy(struct bpf_dynptr *record, struct __sk_
 }
 
 /*
- * Fills the record's tail with `bytes` of the packet from `offset`. The only length that the verifier
- * must know, the last one, does not depend on how many windows were filled: it looks at each window
- * once, not once for each way to get there.
+ * Fills the record's tail with `bytes` of the packet from `offset`. The only length that the
+ * verifier must know, the last one, does not depend on how many windows were filled: it looks at
+ * each window once, not once for each way to get there.
  */
 static __always_inline long record__fill(struct bpf_dynptr *record, struct __sk_buff *skb,
 					 __u32 offset, __u32 bytes)
@@ -235,7 +238,8 @@ static __always_inline void payload__take(struct __sk_buff *skb, enum payload_di
 	if (header.doff < 5 || offset > skb->len)
 		return;
 	seen.payload_bytes = skb->len - offset;
-	/* Fast Open's data in a SYN is not followed: the server's side of it has no connection yet. */
+	/* Fast Open's data in a SYN is not followed: the server's side of it has no connection yet.
+	 */
 	if (header.syn || (!seen.payload_bytes && !header.fin && !header.rst))
 		return;
 	seen.tcp_sequence = bpf_ntohl(header.seq);
@@ -246,10 +250,10 @@ static __always_inline void payload__take(struct __sk_buff *skb, enum payload_di
 		if (!seen.payload_bytes)
 			return;
 		seen.flags |= PAYLOAD_LISTENER;
-		seen.ends.local_port = bpf_ntohs(direction == PAYLOAD_RECEIVED ? header.dest
-									       : header.source);
-		seen.ends.peer_port = bpf_ntohs(direction == PAYLOAD_RECEIVED ? header.source
-									      : header.dest);
+		seen.ends.local_port =
+			bpf_ntohs(direction == PAYLOAD_RECEIVED ? header.dest : header.source);
+		seen.ends.peer_port =
+			bpf_ntohs(direction == PAYLOAD_RECEIVED ? header.source : header.dest);
 		seen.captured_bytes = seen.payload_bytes < PAYLOAD_BYTES_MAX ? seen.payload_bytes
 									     : PAYLOAD_BYTES_MAX;
 		payload__send(skb, &seen, offset);
@@ -262,7 +266,8 @@ static __always_inline void payload__take(struct __sk_buff *skb, enum payload_di
 	if (seen.payload_bytes) {
 		__u32 next = direction == PAYLOAD_RECEIVED ? tcp->rcv_nxt : tcp->snd_nxt;
 
-		/* Retransmitted: its bytes are behind what the socket has sent or received already. */
+		/* Retransmitted: its bytes are behind what the socket has sent or received already.
+		 */
 		if ((__s32)(seen.tcp_sequence + seen.payload_bytes - next) <= 0 && !header.fin) {
 			lane__count(LANE_BULK, socket_payload_event_id, offered);
 			lane__count(LANE_BULK, socket_payload_event_id, filtered);
@@ -285,8 +290,11 @@ static __always_inline void payload__take(struct __sk_buff *skb, enum payload_di
 		return;
 	}
 
-	if (!state)
+	if (!state) {
 		state = bpf_sk_storage_get(&tracing_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+		if (state)
+			state->followed = !!(seen.flags & PAYLOAD_FIRST);
+	}
 	if (state) {
 		__u64 cookie = bpf_get_socket_cookie(skb);
 		__u32 *verdict = bpf_map_lookup_elem(&verdicts, &cookie);
@@ -296,6 +304,8 @@ static __always_inline void payload__take(struct __sk_buff *skb, enum payload_di
 			return;
 		}
 		whole = verdict && *verdict == PAYLOAD_WHOLE;
+		if (state->followed)
+			seen.flags |= PAYLOAD_FOLLOWED;
 		if (seen.payload_bytes)
 			seen.captured_bytes =
 				state__grant(state, direction, whole, seen.payload_bytes);
@@ -358,7 +368,8 @@ static __always_inline int owner__take(struct sock *sk, int bytes, enum payload_
 	if (!state || state->ignored)
 		return 0;
 	owner = &state->owners[direction];
-	if (owner->tgid == (__u32)task->tgid && owner->start_ns == task->group_leader->start_boottime &&
+	if (owner->tgid == (__u32)task->tgid &&
+	    owner->start_ns == task->group_leader->start_boottime &&
 	    owner->exec_count == (__u32)task->self_exec_id)
 		return 0;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Bytes of TCP connections as the packets carried them, the tasks that sent and received them, and the
- * end of each socket. All in the bulk lane, so that the order of one socket's events is the ring's.
+ * Bytes of TCP connections as the packets carried them, the tasks that sent and received them, and
+ * the end of each socket. All in the bulk lane, so that the order of one socket's events is the
+ * ring's.
  */
 #ifndef TRIVET_PAYLOAD_H
 #define TRIVET_PAYLOAD_H
@@ -18,10 +19,13 @@ enum payload_flags {
 	PAYLOAD_RST = 1 << 1,
 	/* Came to a listener with the handshake's last ACK: the child socket has no cookie yet. */
 	PAYLOAD_LISTENER = 1 << 2,
-	/* Nothing before it is still under way: a hole before it is a lost event, not a late segment. */
+	/* Nothing before it is still under way: a hole before it is a lost event, not a late
+	   segment. */
 	PAYLOAD_IN_ORDER = 1 << 3,
 	/* The connection's first bytes in this direction. */
 	PAYLOAD_FIRST = 1 << 4,
+	/* Followed since its first byte: if that byte has not come up, it was lost on the way. */
+	PAYLOAD_FOLLOWED = 1 << 5,
 };
 
 /* The ends as the socket names them; IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
@@ -32,14 +36,17 @@ struct socket_ends {
 	__u16 peer_port;
 };
 
-/* Records with bytes are a multiple of this, so that they are filled by windows of constant size. */
+/* Records with bytes are a multiple of this, so that they are filled by windows of constant size.
+ */
 #define PAYLOAD_STEP 256
-/* A GSO packet carries at most this without BIG TCP; of a larger one the rest is reported unseen. */
+/* A GSO packet carries at most this without BIG TCP; of a larger one the rest is reported unseen.
+ */
 #define PAYLOAD_BYTES_MAX (64 << 10)
 
 /* One segment, or many that travel as one packet. The tail begins with `captured_bytes` bytes. */
 struct socket_payload_event {
-	struct event_header header; /* no task: at ingress, whoever was interrupted would be named */
+	struct event_header
+		header; /* no task: at ingress, whoever was interrupted would be named */
 	struct socket_ends ends;
 	__u32 tcp_sequence; /* of the first byte */
 	__u32 tcp_ack;	    /* what the sender had received when it sent this */

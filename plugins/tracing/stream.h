@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// One direction of a TCP connection, put in order by sequence number: retransmits and overlaps are
+// dropped, early segments held for a bounded time and size, and what never came is told as a gap.
+// Owned by a conversation; worker thread of the plugin.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace trivet::tracing {
+
+// What travelled in one packet. Sequence numbers are TCP's and wrap.
+struct Segment {
+  std::uint32_t sequence = 0;  // of the first byte
+  std::uint32_t ack = 0;       // what its sender had received by then
+  std::uint64_t time_ns = 0;
+  std::string_view bytes;
+  std::uint32_t unseen = 0;  // length of what followed `bytes` on the wire and was not captured
+  bool in_order = false;     // a hole before it can no longer be filled
+  bool first = false;        // the first bytes of the connection in this direction
+  bool followed = false;     // the kernel has told of this connection since its first byte
+  bool fin = false;
+
+  std::uint32_t end() const { return sequence + static_cast<std::uint32_t>(bytes.size()) + unseen; }
+};
+
+// When bytes were seen, and what their sender had received by then.
+struct Stamp {
+  std::uint64_t time_ns = 0;
+  std::uint32_t ack = 0;
+};
+
+// Whether sequence number a lies behind b.
+inline bool after(std::uint32_t a, std::uint32_t b) {
+  return static_cast<std::int32_t>(a - b) > 0;
+}
+
+class Stream {
+ public:
+  // Gets the stream's content in order. Views are valid during the call.
+  class Sink {
+   public:
+    virtual ~Sink() = default;
+    virtual void on_bytes(std::string_view bytes, const Stamp& stamp) = 0;
+    virtual void on_gap(std::uint64_t bytes, const Stamp& stamp) = 0;
+    virtual void on_end(const Stamp& stamp) = 0;  // FIN
+  };
+
+  // Held for segments that are under way: a receive window of a fast local connection.
+  static constexpr std::size_t max_held_bytes = 1 << 20;
+  static constexpr std::size_t max_held_segments = 1024;
+  // TCP's largest window (RFC 7323): what claims to be further away belongs to no live connection.
+  static constexpr std::uint32_t max_distance = 1u << 30;
+
+  // Starts over with this as the next sequence number.
+  void anchor(std::uint32_t sequence);
+  void feed(const Segment& segment, Sink& sink);
+  // Gives up waiting: passes on all that is held, with the gaps between.
+  void flush(Sink& sink);
+
+  std::uint32_t next() const { return next_; }
+  bool waiting() const { return !held_.empty(); }
+  std::size_t held_bytes() const { return held_bytes_; }
+
+ private:
+  struct Held {
+    Segment segment;  // its bytes are those of `bytes`
+    std::string bytes;
+  };
+
+  void hold(const Segment& segment);
+  void deliver(const Segment& segment, Sink& sink);
+  // Passes on the first held segment, with the gap before it if there is one.
+  void release_first(Sink& sink);
+
+  std::uint32_t next_ = 0;
+  std::vector<Held> held_;  // sorted by sequence
+  std::size_t held_bytes_ = 0;
+};
+
+}  // namespace trivet::tracing

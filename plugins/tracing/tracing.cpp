@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tracing/tracing.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace trivet::tracing {
+namespace {
+
+// Beyond the body that is kept: heads and chunk framing, and requests that are sent before their
+// answers.
+constexpr std::uint32_t run_allowance_bytes = 256 << 10;
+
+const std::vector<std::string> default_redact_headers = {"authorization", "proxy-authorization",
+                                                         "cookie", "set-cookie"};
+
+std::uint64_t boot_time_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+std::string_view text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+Result<void> Tracing::configure(const Config& config) {
+  Options options;
+  std::int64_t memory_limit = static_cast<std::int64_t>(options.limits.memory_bytes);
+  double request_timeout = 60;
+  std::int64_t body_limit = static_cast<std::int64_t>(options.conversation.body_limit);
+  options.conversation.redact_headers = default_redact_headers;
+
+  ConfigReader read(config);
+  read.known("enabled");
+  read.range("memory_limit", memory_limit, 1 << 20, std::int64_t{1} << 40);
+  read("request_timeout", request_timeout);
+  if (!read.failed() && !(request_timeout >= 1 && request_timeout <= 86400)) {
+    read.fail("request_timeout", Error{"request_timeout must be from 1 to 86400 seconds"});
+  }
+  if (auto http = read.table("http")) {
+    ConfigReader read_http(*http);
+    read_http("enabled", options.http);
+    read_http.range("body_limit", body_limit, 0, 16 << 20);
+    read_http("redact_headers", options.conversation.redact_headers);
+    if (auto done = read_http.finish(); !done) return done;
+  }
+  if (auto done = read.finish(); !done) return done;
+
+  for (std::string& name : options.conversation.redact_headers) {
+    std::ranges::transform(name, name.begin(), [](char c) {
+      return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+    });
+  }
+  options.limits.memory_bytes = static_cast<std::size_t>(memory_limit);
+  options.conversation.body_limit = static_cast<std::size_t>(body_limit);
+  options.conversation.request_timeout_ns =
+      static_cast<std::uint64_t>(std::llround(request_timeout * 1e9));
+  options_ = std::move(options);
+  return {};
+}
+
+std::vector<ObjectSpec> Tracing::objects() const {
+  if (!options_.http) return {};
+  ObjectSpec payload{
+      .name = "payload",
+      .hooks = {{.name = "payload",
+                 .tiers = {{"cgroup_skb", {"payload_received", "payload_sent"}}}},
+                {.name = "owner",
+                 .tiers = {{"tp_btf", {"owner_sent", "owner_received"}},
+                           {"fexit", {"owner_sent_fexit", "owner_received_fexit"}}},
+                 .required = false},
+                {.name = "close", .tiers = {{"tp_btf", {"socket_closed"}}}, .required = false}},
+      .config = {},
+      .map_sizes = {}};
+  return {payload.with_config(payload_config{
+      .run_bytes = static_cast<__u32>(options_.conversation.body_limit) + run_allowance_bytes,
+      .reserved = 0})};
+}
+
+Result<void> Tracing::start(Host& host) {
+  if (!options_.http) return {};
+  host_ = &host;
+  connections_ = std::make_unique<Connections>(options_.conversation, options_.limits, *this);
+  request_metrics_ = std::make_unique<RequestMetrics>(host.metrics());
+  host.on<socket_payload_event>([this](const Event<socket_payload_event>& event) {
+    connections_->on_payload(event.data, text_of(event.tail));
+  });
+  host.on<socket_owner_event>([this](const Event<socket_owner_event>& event) {
+    connections_->on_owner(event.data, event.process);
+  });
+  host.on<socket_close_event>(
+      [this](const Event<socket_close_event>& event) { connections_->on_close(event.data); });
+  host.every(std::chrono::milliseconds(100), [this] { tick(); });
+
+  auto object = host.attach(objects().front());
+  if (!object) {
+    stop();
+    return std::move(object).error();
+  }
+  object_ = std::move(object).value();
+  auto verdicts = object_->map("verdicts");
+  if (!verdicts) {
+    stop();
+    return std::move(verdicts).error();
+  }
+  verdicts_ = *verdicts;
+  return {};
+}
+
+void Tracing::stop() noexcept {
+  object_.reset();
+  verdicts_ = nullptr;
+  connections_.reset();
+  request_metrics_.reset();
+  host_ = nullptr;
+}
+
+void Tracing::publish(HttpRequest record) {
+  request_metrics_->observe(record);
+  host_->publish(std::move(record));
+}
+
+void Tracing::decide(std::uint64_t cookie, payload_verdict verdict) {
+  if (!verdicts_) return;
+  auto done = TypedMap<__u64, __u32>(*verdicts_).update(cookie, verdict);
+  if (!done) refused("written", done.error());
+}
+
+void Tracing::forget(std::uint64_t cookie) {
+  if (!verdicts_) return;
+  auto done = TypedMap<__u64, __u32>(*verdicts_).erase(cookie);
+  if (!done) refused("erased", done.error());
+}
+
+// Without its verdict a socket costs more than it should, no more: told once, counted always.
+void Tracing::refused(const char* action, const Error& error) {
+  if (verdict_errors_++ == 0) {
+    host_->log().warning(std::string("a capture verdict could not be ") + action,
+                         {{"error", error.to_string()}});
+  }
+}
+
+void Tracing::tick() {
+  connections_->tick(boot_time_ns());
+
+  Metrics& metrics = host_->metrics();
+  const ConnectionCounts& counts = connections_->counts();
+  metrics.gauge("trivet_tracing_connections", "TCP connections that are followed")
+      .set(static_cast<double>(connections_->size()));
+  metrics.gauge("trivet_tracing_memory_bytes", "Memory held for connections, about")
+      .set(static_cast<double>(connections_->memory()));
+  const auto follow = [&](const char* name, const char* help, std::uint64_t total) {
+    metrics.counter(name, help).follow(static_cast<double>(total));
+  };
+  follow("trivet_tracing_connections_total", "TCP connections that were seen", counts.opened);
+  follow("trivet_tracing_ignored_total", "Sockets found to carry something else than HTTP/1.x",
+         counts.ignored);
+  follow("trivet_tracing_evicted_total", "Connections forgotten for lack of room", counts.evicted);
+  follow("trivet_tracing_payload_bytes_total", "Payload told by the kernel, as on the wire",
+         counts.bytes);
+  follow("trivet_tracing_gaps_total", "Holes in a direction that hide where messages begin",
+         counts.http.gaps);
+  follow("trivet_tracing_gap_bytes_total", "Bytes missing in those holes", counts.http.gap_bytes);
+  follow("trivet_tracing_parse_errors_total", "Connections given up for malformed HTTP",
+         counts.http.parse_errors);
+  follow("trivet_tracing_unowned_total", "Records whose process did not become known",
+         counts.unowned);
+  follow("trivet_tracing_deferred_lost_total", "Segments to listeners that no connection claimed",
+         counts.deferred_lost);
+  follow("trivet_tracing_verdict_errors_total", "Capture verdicts that the kernel refused",
+         verdict_errors_);
+}
+
+}  // namespace trivet::tracing
+
+TRIVET_PLUGIN(trivet::tracing::Tracing)
