@@ -33,7 +33,7 @@ std::size_t value_bytes(const Value& value) {
 
 }  // namespace
 
-Follower::Follower(std::vector<std::string> tables, RowLimits limits, std::function<void()> wake,
+Follower::Follower(std::vector<std::string> tables, TableLimits limits, std::function<void()> wake,
                    std::atomic<std::uint64_t>& all_dropped)
     : tables_(std::move(tables)),
       limits_(limits),
@@ -87,7 +87,7 @@ std::uint64_t Follower::take_dropped() {
   return std::exchange(dropped_, 0);
 }
 
-void Tables::set_limits(RowLimits limits) {
+void Tables::set_limits(TableLimits limits) {
   std::lock_guard lock(mutex_);
   limits_ = limits;
 }
@@ -164,7 +164,7 @@ std::vector<Row> Tables::snapshot(const std::vector<std::string>& tables, std::s
   return newest(tables, limit);
 }
 
-std::shared_ptr<Follower> Tables::follow(std::vector<std::string> tables, RowLimits limits,
+std::shared_ptr<Follower> Tables::follow(std::vector<std::string> tables, TableLimits limits,
                                          std::size_t backlog, std::function<void()> wake) {
   std::lock_guard lock(mutex_);
   auto rows = newest(tables, std::min(backlog, limits.rows));

@@ -20,8 +20,8 @@
 
 namespace trivet {
 
-// How much may be kept. Bytes are an estimate: row_bytes().
-struct RowLimits {
+// How much a table keeps, or a follower lets wait. Bytes are an estimate: row_bytes().
+struct TableLimits {
   std::size_t rows = 100000;
   std::size_t bytes = 64 << 20;
 };
@@ -46,14 +46,14 @@ class Follower {
 
  private:
   friend class Tables;
-  Follower(std::vector<std::string> tables, RowLimits limits, std::function<void()> wake,
+  Follower(std::vector<std::string> tables, TableLimits limits, std::function<void()> wake,
            std::atomic<std::uint64_t>& all_dropped);
   bool wants(std::string_view table) const;
   void push(const Row& row);
   std::vector<Row> take_locked(std::size_t limit);
 
   const std::vector<std::string> tables_;
-  const RowLimits limits_;
+  const TableLimits limits_;
   const std::function<void()> wake_;
   std::atomic<std::uint64_t>& all_dropped_;
   std::mutex mutex_;
@@ -73,10 +73,10 @@ struct TableState {
 
 class Tables {
  public:
-  explicit Tables(RowLimits limits) : limits_(limits) {}
+  explicit Tables(TableLimits limits) : limits_(limits) {}
 
   // Applies to what follows.
-  void set_limits(RowLimits limits);
+  void set_limits(TableLimits limits);
   // Makes a table known before its first record.
   void declare(const RecordSchema& schema);
   void append(const RecordSchema& schema, std::shared_ptr<const void> record);
@@ -90,7 +90,7 @@ class Tables {
   // if given, is called when the queue stops being empty: on the appending thread, so it must be
   // quick and must not call back. The follower ends with the last reference to it,
   // which must go before the Tables do.
-  std::shared_ptr<Follower> follow(std::vector<std::string> tables, RowLimits limits,
+  std::shared_ptr<Follower> follow(std::vector<std::string> tables, TableLimits limits,
                                    std::size_t backlog, std::function<void()> wake = {});
   std::vector<TableState> states() const;
   // Rows that followers dropped, all of them together, ever.
@@ -107,7 +107,7 @@ class Tables {
   Table& table(const RecordSchema& schema);
 
   mutable std::mutex mutex_;
-  RowLimits limits_;
+  TableLimits limits_;
   std::map<std::string, Table, std::less<>> tables_;
   std::vector<std::weak_ptr<Follower>> followers_;
   std::uint64_t last_number_ = 0;
