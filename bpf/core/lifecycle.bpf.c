@@ -11,6 +11,8 @@
 #define SIGNAL_GROUP_EXIT     0x00000004
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 #define MODE_WRITABLE	      0222
+/* From 6.13 the kernel notes in the nanoseconds that somebody has read the time. */
+#define CTIME_QUERIED (1U << 31)
 
 /* A power of two above all four parts of the tail, and room for the largest after any offset. */
 #define TAIL_SPAN 16384
@@ -79,7 +81,7 @@ static __always_inline __u64 inode__ctime_ns(struct inode *inode)
 
 	if (bpf_core_field_exists(inode->i_ctime_sec))
 		return (__u64)BPF_CORE_READ(inode, i_ctime_sec) * 1000000000ULL +
-		       BPF_CORE_READ(inode, i_ctime_nsec);
+		       (BPF_CORE_READ(inode, i_ctime_nsec) & ~CTIME_QUERIED);
 	if (bpf_core_field_exists(older->__i_ctime))
 		return timespec__ns(BPF_CORE_READ(older, __i_ctime));
 	return timespec__ns(BPF_CORE_READ(oldest, i_ctime));
