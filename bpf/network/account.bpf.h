@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The state of sockets and their flows, and how it is told. State lives in socket storage, which nobody
- * can evict; only UDP sockets with several peers need a hash, and a TCP handshake before its socket
- * exists.
+ * The state of sockets and their flows, and how it is told. State lives in socket storage, which
+ * nobody can evict; only UDP sockets with several peers need a hash, and a TCP handshake before its
+ * socket exists.
  */
 #ifndef TRIVET_ACCOUNT_BPF_H
 #define TRIVET_ACCOUNT_BPF_H
@@ -29,8 +29,8 @@ struct owner {
 	__u32 reserved;
 };
 
-/* One flow's account. The totals are added to atomically; the rest may be written by two CPUs at once,
- * which costs a report at worst. */
+/* One flow's account. The totals are added to atomically; the rest may be written by two CPUs at
+ * once, which costs a report at worst. */
 struct flow {
 	struct owner owner;
 	__u64 local_address[2];
@@ -108,7 +108,8 @@ struct {
 	__type(value, struct datagram_flow);
 } datagram_flows SEC(".maps");
 
-/* LRU, as a SYN flood fills it; an evicted handshake costs its three packets' count, and is counted. */
+/* LRU, as a SYN flood fills it; an evicted handshake costs its three packets' count, and is
+ * counted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
@@ -159,7 +160,8 @@ static __always_inline void owner__set_current(struct owner *owner)
 	executable__read_current(&owner->executable);
 }
 
-/* Sets the owner unless it is the running image already, which is the common case of a busy socket. */
+/* Sets the owner unless it is the running image already, which is the common case of a busy socket.
+ */
 static __always_inline void owner__refresh(struct owner *owner)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();

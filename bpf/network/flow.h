@@ -27,8 +27,8 @@ enum flow_direction {
 #define FLOW_RULE_FAILSAFE 0xfffffffeU
 
 /*
- * A flow's account: totals since it began. It is sent when the flow opens, when its verdict changes,
- * once in each interval with traffic, and when it ends. header.task is the socket's owner.
+ * A flow's account: totals since it began. It is sent when the flow opens, when its verdict
+ * changes, once in each interval with traffic, and when it ends. header.task is the socket's owner.
  */
 struct flow_event {
 	struct event_header header;
@@ -60,10 +60,10 @@ enum flow_counter {
 	FLOW_COUNT_DROPPED_OTHER,
 	FLOW_COUNT_OPENED,
 	FLOW_COUNT_ENDED,
-	FLOW_COUNT_SOCKET_UNTRACKED,  /* packets of sockets for which there was no storage */
+	FLOW_COUNT_SOCKET_UNTRACKED,   /* packets of sockets for which there was no storage */
 	FLOW_COUNT_DATAGRAM_UNCOUNTED, /* packets that found no room among the UDP flows */
-	FLOW_COUNT_HANDSHAKE_EVICTED, /* connections whose handshake packets went uncounted */
-	FLOW_COUNT_UNREADABLE,	      /* packets whose headers could not be read */
+	FLOW_COUNT_HANDSHAKE_EVICTED,  /* connections whose handshake packets went uncounted */
+	FLOW_COUNT_UNREADABLE,	       /* packets whose headers could not be read */
 	FLOW_COUNTERS,
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The policy's judgement: fail-safe list, then deny, audit and allow rows, then the default. All maps
- * here are written by user space and only read by programs, but for the counts.
+ * The policy's judgement: fail-safe list, then deny, audit and allow rows, then the default. All
+ * maps here are written by user space and only read by programs, but for the counts.
  */
 #ifndef TRIVET_JUDGE_BPF_H
 #define TRIVET_JUDGE_BPF_H
@@ -159,7 +159,8 @@ static __always_inline void judge__count(const struct judgement *answer, bool dr
 		__sync_fetch_and_add(&count->dropped, 1);
 }
 
-/* Fills in verdict and rule from the rest, for the policy of ask->epoch, and counts the judgement. */
+/* Fills in verdict and rule from the rest, for the policy of ask->epoch, and counts the judgement.
+ */
 static __noinline int judge(struct judgement *ask)
 {
 	__u32 slot = POLICY_SLOT(ask->epoch);
@@ -208,7 +209,8 @@ static __always_inline __u64 subjects__of_cgroup(__u64 id, __u64 epoch)
 	return subjects ? subjects->bits[POLICY_SLOT(epoch)] : 0;
 }
 
-static __always_inline __u64 subjects__of_executable(const struct policy_executable *id, __u64 epoch)
+static __always_inline __u64 subjects__of_executable(const struct policy_executable *id,
+						     __u64 epoch)
 {
 	struct policy_subjects *subjects = bpf_map_lookup_elem(&policy_executables, id);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What policy and flows need to know of a packet, from its headers; nothing in it is believed unread. */
+/* What policy and flows need to know of a packet, from its headers; nothing in it is believed
+ * unread. */
 #ifndef TRIVET_PACKET_BPF_H
 #define TRIVET_PACKET_BPF_H
 
@@ -50,8 +51,8 @@ static __always_inline void address__from_v6(__u64 address[2], const __be32 v6[4
 }
 
 /*
- * Follows IPv6's extension headers to the transport header; returns its offset. Sets protocol and, for
- * all but the first fragment, no_ports.
+ * Follows IPv6's extension headers to the transport header; returns its offset. Sets protocol and,
+ * for all but the first fragment, no_ports.
  */
 static __always_inline __u32 packet__skip_extensions(struct __sk_buff *skb, struct packet *packet,
 						     __u8 next)
@@ -157,8 +158,8 @@ static __noinline bool packet__read(struct __sk_buff *skb, struct packet *packet
 }
 
 /*
- * Messages without which IP itself fails, and answers to what the kernel was asked: errors (path MTU),
- * neighbour discovery, multicast membership, echo replies.
+ * Messages without which IP itself fails, and answers to what the kernel was asked: errors (path
+ * MTU), neighbour discovery, multicast membership, echo replies.
  */
 static __always_inline bool packet__is_ip_housekeeping(const struct packet *packet)
 {

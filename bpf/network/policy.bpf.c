@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Policy and flows of sockets. A process is judged where it is itself at work (connect, sendmsg: EPERM
- * at once), each packet where it passes its socket (cgroup_skb), by a verdict kept with the socket until
- * the policy's epoch moves on. The same state counts the packets, so a flow costs no event per packet.
+ * Policy and flows of sockets. A process is judged where it is itself at work (connect, sendmsg:
+ * EPERM at once), each packet where it passes its socket (cgroup_skb), by a verdict kept with the
+ * socket until the policy's epoch moves on. The same state counts the packets, so a flow costs no
+ * event per packet.
  *
  * Return values of cgroup programs: 1 passes, 0 refuses.
  */
@@ -39,7 +40,8 @@ static __always_inline void ask__about_packet(struct judgement *ask, const struc
 }
 
 /* Judges a packet for the socket's cgroup and the executable that owns it. */
-static __noinline int judge__packet(struct __sk_buff *skb, struct judgement *ask, struct flow *socket)
+static __noinline int judge__packet(struct __sk_buff *skb, struct judgement *ask,
+				    struct flow *socket)
 {
 	ask->subjects = 0;
 	if (subjects__wanted(ask->epoch)) {
@@ -66,7 +68,8 @@ static __always_inline void address__resolve_any(__u64 address[2])
 		address[1] = bpf_cpu_to_be64(0x0000ffff7f000001ULL);
 }
 
-static __always_inline int judge__call(struct bpf_sock_addr *ctx, struct packet *packet, bool connecting)
+static __always_inline int judge__call(struct bpf_sock_addr *ctx, struct packet *packet,
+				       bool connecting)
 {
 	struct bpf_sock *sk = ctx->sk;
 	struct policy_executable executable;
@@ -89,7 +92,7 @@ static __always_inline int judge__call(struct bpf_sock_addr *ctx, struct packet 
 	if (!connecting) {
 		struct datagram_key key = {
 			.cookie = cookie,
-			.peer_address = { packet->peer_address[0], packet->peer_address[1] },
+			.peer_address = {packet->peer_address[0], packet->peer_address[1]},
 			.peer_port = packet->peer_port,
 		};
 		struct datagram_flow *known = bpf_map_lookup_elem(&datagram_flows, &key);
@@ -138,7 +141,7 @@ int network_connect4(struct bpf_sock_addr *ctx)
 SEC("cgroup/connect6")
 int network_connect6(struct bpf_sock_addr *ctx)
 {
-	__be32 peer[4] = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] };
+	__be32 peer[4] = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]};
 	struct packet packet = {};
 
 	address__from_v6(packet.peer_address, peer);
@@ -157,7 +160,7 @@ int network_sendmsg4(struct bpf_sock_addr *ctx)
 SEC("cgroup/sendmsg6")
 int network_sendmsg6(struct bpf_sock_addr *ctx)
 {
-	__be32 peer[4] = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] };
+	__be32 peer[4] = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]};
 	struct packet packet = {};
 
 	address__from_v6(packet.peer_address, peer);
@@ -167,7 +170,8 @@ int network_sendmsg6(struct bpf_sock_addr *ctx)
 /* Packets. */
 
 /* Packets between a listener and a peer: the handshake, whose own socket does not exist yet. */
-static __noinline int handshake__packet(struct __sk_buff *skb, struct socket_state *state, bool sent)
+static __noinline int handshake__packet(struct __sk_buff *skb, struct socket_state *state,
+					bool sent)
 {
 	__u64 epoch = policy__epoch(), now = bpf_ktime_get_boot_ns();
 	struct handshake_key key = {};
@@ -202,7 +206,7 @@ static __noinline int handshake__packet(struct __sk_buff *skb, struct socket_sta
 		}
 	}
 	if (!handshake) {
-		struct handshake fresh = { .epoch = epoch, .first_ns = now, .rule = ask.rule };
+		struct handshake fresh = {.epoch = epoch, .first_ns = now, .rule = ask.rule};
 
 		/* What else arrives for a listener (scans, strays) belongs to no connection. */
 		if (!(packet.type & TCP_FLAG_SYN))
@@ -307,7 +311,8 @@ static int datagram__expire(void *map, struct datagram_key *key, struct datagram
 }
 
 /* A flow for a peer that is new to the socket, or NULL where the table is full. */
-static __noinline struct datagram_flow *datagram__begin(struct datagram_key *key, struct flow *socket)
+static __noinline struct datagram_flow *datagram__begin(struct datagram_key *key,
+							struct flow *socket)
 {
 	struct datagram_flow *datagrams;
 
@@ -400,7 +405,8 @@ static __noinline int other__packet(struct __sk_buff *skb, bool sent)
 	}
 	if (packet__is_ip_housekeeping(&packet))
 		return PASS;
-	/* The kernel itself answers through a raw socket: resets, and ACKs of closed connections. */
+	/* The kernel itself answers through a raw socket: resets, and ACKs of closed connections.
+	 */
 	if (sent && packet.protocol == IPPROTO_TCP && !(packet.type & TCP_FLAG_SYN) &&
 	    !packet.payload_bytes && !packet.no_ports)
 		return PASS;
@@ -491,7 +497,7 @@ int network_sock_release(struct bpf_sock *ctx)
 /* The accepted socket's flow begins with what its handshake counted at the listener. */
 static __always_inline void stream__accepted(struct sock *sk, struct flow *flow)
 {
-	struct handshake_key key = { .cookie = flow->cookie };
+	struct handshake_key key = {.cookie = flow->cookie};
 	struct handshake *handshake;
 	__u64 local_address[2];
 
@@ -499,8 +505,7 @@ static __always_inline void stream__accepted(struct sock *sk, struct flow *flow)
 		address__from_v4(key.peer_address, BPF_CORE_READ(sk, __sk_common.skc_daddr));
 		address__from_v4(local_address, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
 	} else {
-		BPF_CORE_READ_INTO(&key.peer_address, sk,
-				   __sk_common.skc_v6_daddr.in6_u.u6_addr32);
+		BPF_CORE_READ_INTO(&key.peer_address, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32);
 		BPF_CORE_READ_INTO(&local_address, sk,
 				   __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32);
 	}
@@ -559,8 +564,8 @@ int BPF_PROG(network_sock_state, struct sock *sk, int oldstate, int newstate)
 }
 
 /*
- * An accepted socket is the acceptor's, not the listener's creator's: its first send or receive says
- * whose. Only then is its opening told, with the right process.
+ * An accepted socket is the acceptor's, not the listener's creator's: its first send or receive
+ * says whose. Only then is its opening told, with the right process.
  */
 static __always_inline void socket__used(struct sock *sk)
 {

@@ -9,15 +9,16 @@
 #include "network/flow.h"
 
 /* One row for each pair of a rule's peers and ports: 1,000 rules with four each. */
-#define POLICY_ROWS_MAX	     4096
-#define POLICY_RULES_MAX     1024
-#define POLICY_FAILSAFE_MAX  64
-#define POLICY_SUBJECTS_MAX  64 /* bits of a word */
-#define POLICY_SUBJECT_ANY   0xff
-/* Ids of cgroups and executables that stand for subjects; replaced executables count while they run. */
+#define POLICY_ROWS_MAX	    4096
+#define POLICY_RULES_MAX    1024
+#define POLICY_FAILSAFE_MAX 64
+#define POLICY_SUBJECTS_MAX 64 /* bits of a word */
+#define POLICY_SUBJECT_ANY  0xff
+/* Ids of cgroups and executables that stand for subjects; replaced executables count while they
+ * run. */
 #define POLICY_IDENTITIES_MAX 4096
 
-#define POLICY_SLOT(epoch) ((epoch) & 1)
+#define POLICY_SLOT(epoch) ((epoch)&1)
 
 enum policy_verdict {
 	POLICY_ALLOW,
@@ -27,24 +28,25 @@ enum policy_verdict {
 
 /* Rows of a generation lie in this order: deny, audit, allow. */
 struct policy_row {
-	__u64 address[2]; /* 16 bytes in network order, IPv4 as ::ffff:a.b.c.d; bits outside the mask are 0 */
+	__u64 address[2]; /* 16 bytes in network order, IPv4 as ::ffff:a.b.c.d; bits outside the
+			     mask are 0 */
 	__u64 mask[2];
-	__u32 rule;	 /* index of the rule that it came from */
-	__u16 port_low;	 /* the service's port: the peer's on egress, the local one on ingress */
+	__u32 rule;	/* index of the rule that it came from */
+	__u16 port_low; /* the service's port: the peer's on egress, the local one on ingress */
 	__u16 port_high;
-	__u8 protocol;	 /* IPPROTO_*; 0: any, then the ports are 0 to 65535 */
-	__u8 direction;	 /* enum flow_direction */
-	__u8 verdict;	 /* enum policy_verdict */
-	__u8 subject;	 /* bit number, or POLICY_SUBJECT_ANY */
+	__u8 protocol;	/* IPPROTO_*; 0: any, then the ports are 0 to 65535 */
+	__u8 direction; /* enum flow_direction */
+	__u8 verdict;	/* enum policy_verdict */
+	__u8 subject;	/* bit number, or POLICY_SUBJECT_ANY */
 	__u32 reserved;
 };
 TRIVET_STATIC_ASSERT(sizeof(struct policy_row) == 48, "policy_row changed size");
 
 struct policy_generation {
 	__u32 rows;
-	__u32 subjects;	     /* how many there are; 0 spares looking for them */
+	__u32 subjects;		 /* how many there are; 0 spares looking for them */
 	__u8 default_verdict[2]; /* enum policy_verdict by enum flow_direction */
-	__u8 audit;	     /* drop nothing, only report */
+	__u8 audit;		 /* drop nothing, only report */
 	__u8 reserved[5];
 };
 TRIVET_STATIC_ASSERT(sizeof(struct policy_generation) == 16, "policy_generation changed size");
@@ -63,18 +65,20 @@ struct policy_subjects {
 
 /* What rules did: index POLICY_COUNT(slot, rule), or one of the POLICY_COUNT_* behind them. */
 struct policy_count {
-	__u64 judged;  /* decisions: for each connection, UDP peer or refused packet, not each packet */
+	__u64 judged; /* decisions: for each connection, UDP peer or refused packet, not each packet
+		       */
 	__u64 dropped; /* those of them that refused */
 };
-#define POLICY_COUNT(slot, rule)      ((slot)*POLICY_RULES_MAX + (rule))
-#define POLICY_COUNT_DEFAULT(slot)    (2 * POLICY_RULES_MAX + (slot))
-#define POLICY_COUNT_FAILSAFE	      (2 * POLICY_RULES_MAX + 2)
-#define POLICY_COUNTS		      (2 * POLICY_RULES_MAX + 3)
+#define POLICY_COUNT(slot, rule)   ((slot)*POLICY_RULES_MAX + (rule))
+#define POLICY_COUNT_DEFAULT(slot) (2 * POLICY_RULES_MAX + (slot))
+#define POLICY_COUNT_FAILSAFE	   (2 * POLICY_RULES_MAX + 2)
+#define POLICY_COUNTS		   (2 * POLICY_RULES_MAX + 3)
 
-/* The object's settings. The fail-safe list is here so that nothing can change it while it is loaded. */
+/* The object's settings. The fail-safe list is here so that nothing can change it while it is
+ * loaded. */
 struct policy_config {
-	__u64 interval_ns;  /* between two reports of a flow with traffic */
-	__u64 udp_idle_ns;  /* a UDP flow without packets for so long has ended */
+	__u64 interval_ns;	  /* between two reports of a flow with traffic */
+	__u64 udp_idle_ns;	  /* a UDP flow without packets for so long has ended */
 	__u32 denials_per_second; /* reports of each rule; further ones are only counted */
 	__u32 failsafe_rows;
 	struct policy_row failsafe[POLICY_FAILSAFE_MAX];

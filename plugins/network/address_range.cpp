@@ -37,12 +37,15 @@ void mask(AddressRange& range) {
   }
 }
 
-std::string quoted(std::string_view text) { return '"' + std::string(text) + '"'; }
+std::string quoted(std::string_view text) {
+  return '"' + std::string(text) + '"';
+}
 
 // The range as a person writes it; IPv4 without the mapping.
 std::string to_string(const AddressRange& range, bool v4) {
   IpAddress address = IpAddress::v6(range.address.data());
-  return address.to_string() + "/" + std::to_string(v4 ? range.prefix - kMappedPrefix : range.prefix);
+  return address.to_string() + "/" +
+         std::to_string(v4 ? range.prefix - kMappedPrefix : range.prefix);
 }
 
 }  // namespace
@@ -68,7 +71,8 @@ Result<AddressRange> parse_address_range(std::string_view text) {
     }
     prefix = *written;
   }
-  AddressRange range{mapped(*address), static_cast<std::uint8_t>(prefix + (v4 ? kMappedPrefix : 0))};
+  AddressRange range{mapped(*address),
+                     static_cast<std::uint8_t>(prefix + (v4 ? kMappedPrefix : 0))};
   AddressRange block = range;
   mask(block);
   if (block != range) {

@@ -22,7 +22,8 @@ struct AddressRange {
 // "10.0.0.0/8", "192.0.2.7", "2001:db8::/32". Errors say what to write instead.
 Result<AddressRange> parse_address_range(std::string_view text);
 
-// A transport protocol and the service's ports, both ends included. protocol 0 is any, with all ports.
+// A transport protocol and the service's ports, both ends included. protocol 0 is any, with all
+// ports.
 struct Service {
   std::uint8_t protocol = 0;
   std::uint16_t low = 0;

@@ -42,9 +42,7 @@ const char* verdict_name(std::uint8_t verdict) {
 }
 
 const char* state_name(std::uint8_t state) {
-  return state == FLOW_REFUSED  ? "refused by policy"
-         : state == FLOW_CLOSED ? "closed"
-                                : "open";
+  return state == FLOW_REFUSED ? "refused by policy" : state == FLOW_CLOSED ? "closed" : "open";
 }
 
 constexpr auto kLossHelp = "Packets and connections that flow counts lack, by reason";
@@ -89,8 +87,10 @@ void FlowRecords::count_processed(const flow_event& event) {
     counter = &host_.metrics().counter(
         "hubble_flows_processed_total", "Flow events by protocol, kind and verdict",
         {{"protocol", protocol_label(event.protocol)},
-         {"type", dropped ? "Drop" : event.verdict == FLOW_AUDIT ? "PolicyVerdict" : "Trace"},
-         {"subtype", dropped                            ? "Policy denied"
+         {"type", dropped                       ? "Drop"
+                  : event.verdict == FLOW_AUDIT ? "PolicyVerdict"
+                                                : "Trace"},
+         {"subtype", dropped                          ? "Policy denied"
                      : event.direction == FLOW_EGRESS ? "to-network"
                                                       : "to-endpoint"},
          {"verdict", verdict_name(event.verdict)}});
@@ -114,7 +114,8 @@ Result<void> FlowRecords::follow_counters() {
                                                         {FLOW_COUNT_DROPPED_OTHER, "other"}};
   for (const auto& [counter, protocol] : drops) {
     metrics
-        .counter("hubble_drop_total", "Packets and calls that policy refused, counted in the kernel",
+        .counter("hubble_drop_total",
+                 "Packets and calls that policy refused, counted in the kernel",
                  {{"reason", "POLICY_DENIED"}, {"protocol", protocol}})
         .follow(totals[counter]);
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the kernel's flow events to Flow records, and the metrics of both: hubble_* where Hubble has the
-// thing, so that its dashboards load. Plugin's worker thread.
+// From the kernel's flow events to Flow records, and the metrics of both: hubble_* where Hubble has
+// the thing, so that its dashboards load. Plugin's worker thread.
 #pragma once
 
 #include <map>

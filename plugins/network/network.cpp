@@ -37,7 +37,9 @@ std::string json_count(const policy_count& count) {
          ",\"dropped\":" + std::to_string(count.dropped);
 }
 
-const char* default_name(std::uint8_t verdict) { return verdict == POLICY_DENY ? "deny" : "allow"; }
+const char* default_name(std::uint8_t verdict) {
+  return verdict == POLICY_DENY ? "deny" : "allow";
+}
 
 bool same_rows(const std::vector<policy_row>& a, const std::vector<policy_row>& b) {
   return a.size() == b.size() &&
@@ -106,7 +108,9 @@ ObjectSpec NetworkPlugin::object() const {
   return spec.with_config(config);
 }
 
-std::vector<ObjectSpec> NetworkPlugin::objects() const { return {object()}; }
+std::vector<ObjectSpec> NetworkPlugin::objects() const {
+  return {object()};
+}
 
 Result<void> NetworkPlugin::start(Host& host) {
   host_ = &host;
@@ -147,9 +151,8 @@ Result<void> NetworkPlugin::install(CompiledPolicy policy) {
   Metrics& metrics = host_->metrics();
   metrics.gauge("trivet_network_policy_rules", "Rules of the policy in force")
       .set(static_cast<double>(policy_.rules.size()));
-  host_->log().info("Network policy is in force",
-                    {{"rules", std::to_string(policy_.rules.size())},
-                     {"epoch", std::to_string(maps_->epoch())}});
+  host_->log().info("Network policy is in force", {{"rules", std::to_string(policy_.rules.size())},
+                                                   {"epoch", std::to_string(maps_->epoch())}});
   tick();
   return {};
 }

@@ -13,10 +13,10 @@ namespace trivet::network {
 
 struct CompiledPolicy {
   policy_generation generation{};
-  std::vector<policy_row> rows;       // deny, audit, allow; within those as written
+  std::vector<policy_row> rows;  // deny, audit, allow; within those as written
   std::vector<policy_row> failsafe;
-  std::vector<Subject> subjects;      // bit number by position
-  std::vector<std::string> rules;     // names by index, as events carry them
+  std::vector<Subject> subjects;   // bit number by position
+  std::vector<std::string> rules;  // names by index, as events carry them
 };
 
 // Error where the policy has more rules, rows or subjects than the kernel's maps hold.

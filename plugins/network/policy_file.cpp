@@ -28,7 +28,8 @@ void required_choice(ConfigReader& read, const Config& table, const std::string&
   if (!read.failed() && out.empty()) {
     std::string words;
     for (const auto& word : allowed) words += (words.empty() ? "" : " or ") + word;
-    read.fail(key, {"the rule lacks " + key + ": write " + key + " = " + words, 0, table.place("")});
+    read.fail(key,
+              {"the rule lacks " + key + ": write " + key + " = " + words, 0, table.place("")});
   }
 }
 
@@ -105,6 +106,7 @@ void read_subject(const Config& table, Rule& rule, ConfigReader& outer) {
   Subject subject;
   read("cgroup", subject.cgroup);
   read("exe", subject.executable);
+  while (subject.cgroup.size() > 1 && subject.cgroup.back() == '/') subject.cgroup.pop_back();
   const auto keys = table.keys();
   for (const auto& key : keys) {
     if (read.failed() || (key != "cgroup" && key != "exe")) continue;
@@ -119,7 +121,6 @@ void read_subject(const Config& table, Rule& rule, ConfigReader& outer) {
                        "\"/path\" }, or leave the subject out for every process",
                        0, table.place("")});
   }
-  while (subject.cgroup.size() > 1 && subject.cgroup.back() == '/') subject.cgroup.pop_back();
   rule.subjects.push_back(std::move(subject));
 }
 
@@ -153,7 +154,7 @@ Result<Rule> read_rule(const Config& table) {
       read.fail("name", {"the rule lacks a name: write name = \"...\"", 0, table.place("")});
     } else if (rule.name.empty() || rule.name[0] == '(' || rule.name.size() > kMaxNameBytes) {
       read.fail("name", {"\"" + rule.name + "\" is no name for a rule: write 1 to " +
-                         std::to_string(kMaxNameBytes) + " bytes that do not start with (" });
+                         std::to_string(kMaxNameBytes) + " bytes that do not start with ("});
     }
   }
   required_choice(read, table, "direction", direction, kDirections);

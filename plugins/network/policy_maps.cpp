@@ -15,8 +15,12 @@ constexpr std::size_t kRememberedGenerations = 8;
 // A program that began under the old epoch has ended long before its generation is written again.
 constexpr std::chrono::milliseconds kGrace{10};
 
-policy_executable key_of(const ExecutableId& id) { return {id.inode, id.device, 0}; }
-std::uint64_t key_of(std::uint64_t id) { return id; }
+policy_executable key_of(const ExecutableId& id) {
+  return {id.inode, id.device, 0};
+}
+std::uint64_t key_of(std::uint64_t id) {
+  return id;
+}
 
 // Makes the map's entries have `wanted` as their bits of the slot, keeping those of the other slot.
 template <class Key, class Id>
@@ -53,10 +57,12 @@ Result<void> write_bits(Map& map, std::map<Id, policy_subjects>& entries,
 
 Result<PolicyMaps> PolicyMaps::open(Object& object) {
   PolicyMaps maps;
-  const std::pair<const char*, Map**> wanted[] = {
-      {"policy_epoch", &maps.epoch_map_},     {"policy_generations", &maps.generations_},
-      {"policy_rows", &maps.rows_},           {"policy_cgroups", &maps.cgroups_},
-      {"policy_executables", &maps.executables_}, {"policy_counts", &maps.counts_}};
+  const std::pair<const char*, Map**> wanted[] = {{"policy_epoch", &maps.epoch_map_},
+                                                  {"policy_generations", &maps.generations_},
+                                                  {"policy_rows", &maps.rows_},
+                                                  {"policy_cgroups", &maps.cgroups_},
+                                                  {"policy_executables", &maps.executables_},
+                                                  {"policy_counts", &maps.counts_}};
   for (const auto& [name, slot] : wanted) {
     auto map = object.map(name);
     if (!map) return std::move(map).error();
@@ -125,14 +131,15 @@ std::string_view PolicyMaps::rule_name(std::uint64_t epoch, std::uint32_t rule) 
   if (rule == FLOW_RULE_FAILSAFE) return "(fail-safe)";
   for (const auto& generation : history_) {
     if (epoch < generation.first_epoch) continue;
-    return rule < generation.rules.size() ? std::string_view(generation.rules[rule]) : "(forgotten)";
+    return rule < generation.rules.size() ? std::string_view(generation.rules[rule])
+                                          : "(forgotten)";
   }
   return "(forgotten)";
 }
 
 Result<policy_count> PolicyMaps::total_count(std::uint32_t index) const {
-  std::vector<policy_count> by_cpu(std::max<std::size_t>(
-      counts_->value_size() / sizeof(policy_count), 1));
+  std::vector<policy_count> by_cpu(
+      std::max<std::size_t>(counts_->value_size() / sizeof(policy_count), 1));
   auto found = counts_->lookup(std::as_bytes(std::span(&index, 1)),
                                std::as_writable_bytes(std::span(by_cpu)));
   if (!found) return std::move(found).error().within("read the rules' counts");

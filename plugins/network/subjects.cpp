@@ -11,7 +11,9 @@ namespace trivet::network {
 
 namespace {
 
-std::uint32_t kernel_device(dev_t device) { return major(device) << 20 | minor(device); }
+std::uint32_t kernel_device(dev_t device) {
+  return major(device) << 20 | minor(device);
+}
 
 // A cgroup2 id is the inode number of its folder.
 std::optional<std::uint64_t> cgroup_id(const std::string& root, const std::string& path) {

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <string>
+
+#include "fake_host.h"
+#include "network/network.h"
+#include "trivet/records/flow.h"
+
+using namespace trivet;
+using namespace trivet::network;
+
+namespace {
+
+constexpr auto kDenyTen = R"(schema = 1
+[[rule]]
+name = "not ten"
+direction = "egress"
+peer = "10.0.0.0/8"
+verdict = "deny"
+)";
+constexpr auto kDenyTwenty = R"(schema = 1
+[[rule]]
+name = "harmless"
+direction = "ingress"
+verdict = "allow"
+[[rule]]
+name = "not twenty"
+direction = "egress"
+peer = "20.0.0.0/8"
+verdict = "deny"
+)";
+
+flow_event refused(std::uint64_t epoch, std::uint32_t rule) {
+  flow_event event{};
+  inet_pton(AF_INET6, "::ffff:10.1.2.3", event.peer_address);
+  event.peer_port = 443;
+  event.protocol = 6;
+  event.direction = FLOW_EGRESS;
+  event.verdict = FLOW_DROPPED;
+  event.state = FLOW_REFUSED;
+  event.dropped_packets = 1;
+  event.epoch = epoch;
+  event.rule = rule;
+  return event;
+}
+
+std::uint64_t epoch_of(FakeHost& host) {
+  std::uint64_t epoch = 0;
+  const std::uint32_t zero = 0;
+  TypedMap<std::uint32_t, std::uint64_t>(host.map("policy_epoch")).lookup(zero, epoch).value();
+  return epoch;
+}
+
+policy_row row_in_force(FakeHost& host, std::uint32_t index) {
+  policy_row row{};
+  const auto slot = static_cast<std::uint32_t>(POLICY_SLOT(epoch_of(host)) * POLICY_ROWS_MAX);
+  TypedMap<std::uint32_t, policy_row>(host.map("policy_rows")).lookup(slot + index, row).value();
+  return row;
+}
+
+}  // namespace
+
+TEST_CASE("Without a policy the plugin starts, allows everything and only tells flows") {
+  FakeHost host;
+  NetworkPlugin plugin;
+  REQUIRE(plugin.configure(host.config("")));
+  REQUIRE(plugin.start(host));
+  CHECK(epoch_of(host) == 1);
+  policy_generation generation{};
+  const std::uint32_t slot = 1;
+  CHECK(TypedMap<std::uint32_t, policy_generation>(host.map("policy_generations"))
+            .lookup(slot, generation)
+            .value());
+  CHECK(generation.rows == 0);
+  CHECK(generation.default_verdict[FLOW_INGRESS] == POLICY_ALLOW);
+  CHECK(generation.default_verdict[FLOW_EGRESS] == POLICY_ALLOW);
+  plugin.stop();
+  CHECK(host.attached == 0);
+}
+
+TEST_CASE("A denied connect becomes a flow that names the rule and the process") {
+  FakeHost host;
+  host.files.texts["p.toml"] = kDenyTen;
+  const auto curl = host.facts().add(tree({.name = "curl", .exe = "/usr/bin/curl"}));
+  NetworkPlugin plugin;
+  REQUIRE(plugin.configure(host.config("policy_file = \"p.toml\"")));
+  REQUIRE(plugin.start(host));
+  auto event = refused(epoch_of(host), 0);
+  event.header.task = {curl->key.start_ns, curl->key.tgid, curl->key.exec_count};
+  host.deliver(event);
+  const auto flows = host.records<Flow>();
+  REQUIRE(flows.size() == 1);
+  CHECK(flows[0].process == "curl");
+  CHECK(flows[0].rule == "not ten");
+  CHECK(flows[0].verdict == "DROPPED");
+  CHECK(flows[0].state == "refused by policy");
+  CHECK(flows[0].peer_address.to_string() == "10.1.2.3");
+  CHECK(flows[0].peer_port == 443);
+  CHECK(flows[0].local_address.family == 0);
+  CHECK(host.metrics().value("hubble_flows_processed_total", {{"protocol", "TCP"},
+                                                              {"type", "Drop"},
+                                                              {"subtype", "Policy denied"},
+                                                              {"verdict", "DROPPED"}}) == 1);
+  plugin.stop();
+}
+
+TEST_CASE("A new policy is written beside the old one, then put in force by one word") {
+  FakeHost host;
+  host.files.texts["p.toml"] = kDenyTen;
+  NetworkPlugin plugin, next;
+  REQUIRE(plugin.configure(host.config("policy_file = \"p.toml\"")));
+  REQUIRE(plugin.start(host));
+  const std::uint64_t old_epoch = epoch_of(host);
+  const policy_row old_row = row_in_force(host, 0);
+
+  host.files.texts["p.toml"] = kDenyTwenty;
+  REQUIRE(next.configure(host.config("policy_file = \"p.toml\"")));
+  CHECK(plugin.adopt(next));
+  CHECK(POLICY_SLOT(epoch_of(host)) != POLICY_SLOT(old_epoch));
+  CHECK(host.attached == 1);
+  CHECK(host.metrics().value("trivet_network_policy_rules") == 2);
+
+  policy_row kept{};
+  const auto old_index = static_cast<std::uint32_t>(POLICY_SLOT(old_epoch) * POLICY_ROWS_MAX);
+  TypedMap<std::uint32_t, policy_row>(host.map("policy_rows")).lookup(old_index, kept).value();
+  CHECK(std::memcmp(&kept, &old_row, sizeof(kept)) == 0);
+
+  SUBCASE("and events of either policy name their own rules") {
+    host.deliver(refused(old_epoch, 0));
+    host.deliver(refused(epoch_of(host), 1));
+    const auto flows = host.records<Flow>();
+    CHECK(flows.at(0).rule == "not ten");
+    CHECK(flows.at(1).rule == "not twenty");
+  }
+  plugin.stop();
+}
+
+TEST_CASE("A changed fail-safe list or setting needs a restart, as it is part of the programs") {
+  for (const auto* change : {"[failsafe]\negress = [\"udp/53\"]\n", "setting"}) {
+    CAPTURE(change);
+    const bool setting = std::string(change) == "setting";
+    FakeHost host;
+    host.files.texts["p.toml"] = "schema = 1\n";
+    NetworkPlugin plugin, next;
+    REQUIRE(plugin.configure(host.config("policy_file = \"p.toml\"")));
+    REQUIRE(plugin.start(host));
+    const auto epoch = epoch_of(host);
+    host.files.texts["p.toml"] = std::string("schema = 1\n") + (setting ? "" : change);
+    REQUIRE(next.configure(host.config(std::string("policy_file = \"p.toml\"\n") +
+                                       (setting ? "flow_interval_s = 6\n" : ""))));
+    CHECK_FALSE(plugin.adopt(next));
+    CHECK(epoch_of(host) == epoch);
+    plugin.stop();
+  }
+}
+
+TEST_CASE("Names that come from events of no known policy or rule do no harm") {
+  FakeHost host;
+  NetworkPlugin plugin;
+  REQUIRE(plugin.configure(host.config("")));
+  REQUIRE(plugin.start(host));
+  host.deliver(refused(0, 0));
+  host.deliver(refused(epoch_of(host), 12345));
+  host.deliver(refused(epoch_of(host), FLOW_RULE_FAILSAFE));
+  const auto flows = host.records<Flow>();
+  CHECK(flows.at(0).rule == "(forgotten)");
+  CHECK(flows.at(1).rule == "(forgotten)");
+  CHECK(flows.at(2).rule == "(fail-safe)");
+  plugin.stop();
+}
+
+TEST_CASE("Mistakes in the plugin's table carry their place") {
+  struct Row {
+    const char* text;
+    const char* place;
+    const char* sentence;
+  };
+  const Row rows[] = {
+      {"policy_fil = \"p.toml\"", "trivet.toml:1", "policy_file"},
+      {"flow_interval_s = 0", "trivet.toml:1:19", "flow_interval_s"},
+      {"policy_file = \"/nowhere/p.toml\"", "trivet.toml:1:15", "/nowhere/p.toml"},
+      {"policy_file = \"bad.toml\"", "bad.toml:1:10", "schema 7"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.text);
+    FakeHost host;
+    host.files.texts["bad.toml"] = "schema = 7\n";
+    NetworkPlugin plugin;
+    const auto done = plugin.configure(host.config(row.text));
+    REQUIRE_FALSE(done);
+    const std::string error = done.error().to_string();
+    CAPTURE(error);
+    CHECK(error.starts_with(row.place));
+    CHECK(error.find(row.sentence) != std::string::npos);
+  }
+}
+
+TEST_CASE("A policy that is too large is refused at configure, at its file") {
+  std::string text = "schema = 1\n";
+  for (int i = 0; i <= POLICY_RULES_MAX; ++i) {
+    text += "[[rule]]\nname = \"r" + std::to_string(i) +
+            "\"\ndirection = \"egress\"\nverdict = \"deny\"\n";
+  }
+  FakeHost host;
+  host.files.texts["p.toml"] = text;
+  NetworkPlugin plugin;
+  const auto done = plugin.configure(host.config("policy_file = \"p.toml\""));
+  REQUIRE_FALSE(done);
+  CHECK(done.error().to_string().starts_with("p.toml"));
+  CHECK(done.error().message.find("1024 fit") != std::string::npos);
+}
+
+TEST_CASE("What the kernel counts becomes metrics, summed over CPUs") {
+  FakeHost host;
+  constexpr std::size_t kCpus = 3;
+  FakeMap& counters = host.declare_map("flow_counters", 4, 8 * kCpus);
+  const std::uint32_t key = FLOW_COUNT_DROPPED_UDP;
+  const std::uint64_t by_cpu[kCpus] = {5, 0, 7};
+  REQUIRE(counters.update(std::as_bytes(std::span(&key, 1)), std::as_bytes(std::span(by_cpu))));
+  NetworkPlugin plugin;
+  REQUIRE(plugin.configure(host.config("")));
+  REQUIRE(plugin.start(host));
+  host.tick();
+  CHECK(host.metrics().value("hubble_drop_total",
+                             {{"reason", "POLICY_DENIED"}, {"protocol", "UDP"}}) == 12);
+  plugin.stop();
+}
+
+TEST_CASE("The policy in force is shown with what each rule did since it was installed") {
+  FakeHost host;
+  host.files.texts["p.toml"] = kDenyTen;
+  FakeMap& counts = host.declare_map("policy_counts", 4, sizeof(policy_count));
+  NetworkPlugin plugin;
+  REQUIRE(plugin.configure(host.config("policy_file = \"p.toml\"")));
+  REQUIRE(plugin.start(host));
+  const auto key = static_cast<std::uint32_t>(POLICY_COUNT(POLICY_SLOT(epoch_of(host)), 0));
+  const policy_count count{3, 2};
+  REQUIRE(counts.update(std::as_bytes(std::span(&key, 1)), std::as_bytes(std::span(&count, 1))));
+  const auto shown = host.call("policy");
+  REQUIRE(shown);
+  CHECK(*shown ==
+        "{\"epoch\":1,\"mode\":\"enforce\",\"ingress\":\"allow\",\"egress\":\"allow\",\"rules\":"
+        "[{\"name\":\"not ten\",\"judged\":3,\"dropped\":2}],\"default\":{\"judged\":0,"
+        "\"dropped\":0},\"fail-safe\":{\"judged\":0,\"dropped\":0}}");
+  plugin.stop();
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "network/subjects.h"
+
+#include <doctest/doctest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "fake_host.h"
+
+using namespace trivet;
+using namespace trivet::network;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// A folder of its own that goes with the test.
+class Folder {
+ public:
+  Folder() {
+    char name[] = "/tmp/trivet-subjects-XXXXXX";
+    REQUIRE(mkdtemp(name) != nullptr);
+    path_ = name;
+  }
+  ~Folder() { fs::remove_all(path_); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+std::uint64_t inode(const std::string& path) {
+  struct stat found {};
+  REQUIRE(stat(path.c_str(), &found) == 0);
+  return found.st_ino;
+}
+
+}  // namespace
+
+TEST_CASE("A cgroup that appears later becomes its subject's, and goes with its folder") {
+  Folder cgroups;
+  FakeFacts facts;
+  facts.cgroup_mount = cgroups.path();
+  Subjects subjects({{"/a.slice/b.service", ""}, {"/", ""}});
+  CHECK(subjects.resolve(facts));
+  CHECK(subjects.identities().cgroups.at(inode(cgroups.path())) == 0b10);
+  CHECK(subjects.unresolved() == std::vector<std::string>{"cgroup /a.slice/b.service"});
+
+  fs::create_directories(cgroups / "a.slice/b.service");
+  CHECK(subjects.resolve(facts));
+  CHECK(subjects.identities().cgroups.at(inode(cgroups / "a.slice/b.service")) == 0b01);
+  CHECK_FALSE(subjects.resolve(facts));
+
+  fs::remove_all(cgroups / "a.slice");
+  CHECK(subjects.resolve(facts));
+  CHECK(subjects.identities().cgroups.size() == 1);
+}
+
+TEST_CASE("A replaced executable counts as long as a process runs it") {
+  Folder folder;
+  FakeFacts facts;
+  facts.cgroup_mount = folder.path();
+  const std::string path = folder / "tool";
+  std::ofstream(path) << "old";
+  const std::uint64_t old_inode = inode(path);
+  facts.add(tree({.name = "tool", .exe = path, .exe_inode = old_inode}));
+  Subjects subjects({{"", path}});
+  CHECK(subjects.resolve(facts));
+  CHECK(subjects.identities().executables.size() == 1);
+
+  std::ofstream(folder / "new") << "new";
+  fs::rename(folder / "new", path);
+  CHECK(subjects.concerns({.exe = path, .exe_inode = inode(path)}));
+  CHECK(subjects.resolve(facts));
+  CHECK(subjects.identities().executables.size() == 2);
+  CHECK_FALSE(subjects.concerns({.exe = path, .exe_inode = inode(path)}));
+
+  facts.remove(facts.named("tool")->key.tgid);
+  CHECK(subjects.resolve(facts));
+  REQUIRE(subjects.identities().executables.size() == 1);
+  CHECK(subjects.identities().executables.begin()->first.inode == inode(path));
+}
+
+TEST_CASE("Where the file is out of sight, a running process tells the inode") {
+  Folder folder;
+  FakeFacts facts;
+  facts.cgroup_mount = folder.path();
+  const std::string path = folder / "closed/tool";
+  facts.add(tree({.name = "tool", .exe = path, .exe_inode = 4711}));
+  Subjects subjects({{"", path}});
+  CHECK(subjects.resolve(facts));
+  REQUIRE(subjects.identities().executables.size() == 1);
+  CHECK(subjects.identities().executables.begin()->first.inode == 4711);
+}
