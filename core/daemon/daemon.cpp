@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/daemon.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -144,18 +145,19 @@ Result<void> Daemon::watch_processes() {
   if (auto filled = back_fill(); !filled) log_.warning(filled.error().to_string());
   auto lanes = broker_.lanes();
   if (!lanes) return lanes.error();
-  auto reader = lanes::Reader::start(std::move(*lanes), [this](lanes::Batch batch) {
-    const auto events = batch.events();
-    const auto owner = std::make_shared<const lanes::Batch>(std::move(batch));
-    dispatcher_->dispatch(owner, events);
-  });
+  auto reader = lanes::LaneReader::create(
+      std::move(*lanes), [this](lanes::Batch&& batch) { dispatcher_->dispatch(std::move(batch)); });
   if (!reader) return reader.error();
   reader_ = std::move(*reader);
+  reader_thread_ = std::jthread([this](std::stop_token stop) {
+    pthread_setname_np(pthread_self(), "reader");
+    reader_->run(std::move(stop));
+  });
   return {};
 }
 
 Result<void> Daemon::back_fill() {
-  const auto pass = broker_.iterate(lifecycle_->handle, kSnapshotProgram);
+  auto pass = broker_.iterate(lifecycle_->handle, kSnapshotProgram);
   if (!pass) return std::move(pass).error().within("processes that already run stay unknown");
   std::vector<std::byte> buffer(kSnapshotBuffer);
   std::size_t filled = 0;
@@ -183,7 +185,10 @@ Result<void> Daemon::back_fill() {
 void Daemon::stop() {
   // Against the direction of the data's way: nobody is handed anything that has gone already.
   control_.reset();
-  reader_.reset();
+  if (reader_thread_.joinable()) {
+    reader_thread_.request_stop();
+    reader_thread_.join();
+  }
   if (plugins_) plugins_->stop_all();
   printer_.reset();
   if (lifecycle_) (void)broker_.unload(lifecycle_->handle);
@@ -257,10 +262,8 @@ std::string Daemon::status() const {
   if (lifecycle_) report.hooks.push_back({kCorePlugin, lifecycle_->hooks});
   for (const auto* host : plugins_->hosts()) {
     report.hooks.push_back({host->name(), host->hooks()});
-    report.queue_owners.push_back(host->name());
   }
-  report.dispatched = dispatcher_->counts();
-  report.lanes = reader_->accounts();
+  report.lanes = lane_status(*reader_, *dispatcher_);
   report.tables = tables_->states();
   report.facts = facts_->counts();
   return to_json(report);

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "broker/client.h"
@@ -46,8 +47,6 @@ class Daemon {
  private:
   Result<void> start();
   void stop();
-  Result<Settings> read_configuration();
-  Result<void> open_tables(const Settings& settings);
   Result<void> watch_processes();
   Result<void> back_fill();
   Result<std::string> reload();
@@ -71,7 +70,8 @@ class Daemon {
   std::unique_ptr<PluginSet> plugins_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::optional<broker::LoadedObject> lifecycle_;
-  std::unique_ptr<lanes::Reader> reader_;
+  std::unique_ptr<lanes::LaneReader> reader_;
+  std::jthread reader_thread_;
   std::unique_ptr<Printer> printer_;
   std::unique_ptr<ControlServer> control_;
   std::string settings_in_force_;  // those that only a restart changes, as text

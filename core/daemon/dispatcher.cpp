@@ -1,27 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/dispatcher.h"
 
+#include <memory>
 #include <utility>
 
 namespace trivet {
 
-const char* lane_name(unsigned lane) {
-  static constexpr std::array<const char*, LANE_COUNT> kNames{"lifecycle", "alert", "candidate",
-                                                              "bulk"};
-  return lane < kNames.size() ? kNames[lane] : "unknown";
-}
-
 Dispatcher::Dispatcher(HostFacts& facts, std::vector<PluginHost*> hosts)
     : facts_(facts), hosts_(std::move(hosts)), shares_(hosts_.size()), dropped_(hosts_.size()) {}
 
-void Dispatcher::dispatch(const std::shared_ptr<const void>& batch, std::span<const Record> events) {
+void Dispatcher::dispatch(lanes::Batch&& events) {
+  const auto batch = std::make_shared<const lanes::Batch>(std::move(events));
   for (std::size_t i = 0; i < hosts_.size(); ++i)
     for (unsigned lane = 0; lane < LANE_COUNT; ++lane)
       shares_[i].room[lane] = hosts_[i]->room(static_cast<enum lane>(lane));
 
-  for (const auto& event : events) {
-    const auto& header = *reinterpret_cast<const event_header*>(event.data());
-    ++delivered_[header.lane];
+  for (std::size_t number = 0; number < batch->size(); ++number) {
+    const auto event = batch->record(number);
+    const auto& header = batch->header(number);
     const ProcessRef process = facts_.apply(event);
     for (std::size_t i = 0; i < hosts_.size(); ++i) {
       if (!hosts_[i]->wants(header.type)) continue;
@@ -42,14 +38,13 @@ void Dispatcher::dispatch(const std::shared_ptr<const void>& batch, std::span<co
   }
 }
 
-Dispatcher::Counts Dispatcher::counts() const {
-  Counts counts{};
-  for (unsigned lane = 0; lane < LANE_COUNT; ++lane) counts.delivered[lane] = delivered_[lane];
+Dispatcher::Dropped Dispatcher::dropped() const {
+  Dropped dropped;
   for (const auto& plugin : dropped_) {
-    auto& copy = counts.dropped.emplace_back();
+    auto& copy = dropped.emplace_back();
     for (unsigned lane = 0; lane < LANE_COUNT; ++lane) copy[lane] = plugin[lane];
   }
-  return counts;
+  return dropped;
 }
 
 }  // namespace trivet

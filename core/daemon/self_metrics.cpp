@@ -8,47 +8,51 @@ namespace trivet {
 namespace {
 
 void publish_lanes(Metrics& metrics, const Observed& observed) {
-  const auto counts = observed.dispatcher.counts();
+  const auto dropped_in_queues = observed.dispatcher.dropped();
   const auto hosts = observed.plugins.hosts();
   for (unsigned lane = 0; lane < LANE_COUNT; ++lane) {
-    const std::string name = lane_name(lane);
+    const std::string name(lanes::lane_name(lane));
+    const auto read = observed.reader.counters(lane);
     metrics
         .counter("trivet_events_delivered_total", "Events read from the lanes", {{"lane", name}})
-        .follow(static_cast<double>(counts.delivered[lane]));
+        .follow(static_cast<double>(read.delivered));
+    metrics
+        .counter("trivet_events_malformed_total", "Records in a lane without a sound header",
+                 {{"lane", name}})
+        .follow(static_cast<double>(read.malformed));
+    metrics
+        .counter("trivet_sequence_gaps_total",
+                 "Events missing by their sequence numbers: each must be a counted drop",
+                 {{"lane", name}})
+        .follow(static_cast<double>(read.missing));
     for (std::size_t i = 0; i < hosts.size(); ++i)
       metrics
           .counter("trivet_queue_dropped_events_total",
                    "Events lost because a plugin's queue had no room for more of that lane",
                    {{"plugin", hosts[i]->name()}, {"lane", name}})
-          .follow(static_cast<double>(counts.dropped[i][lane]));
+          .follow(static_cast<double>(dropped_in_queues[i][lane]));
   }
-  for (const auto& account : observed.reader.accounts()) {
-    const Labels labels{{"lane", lane_name(account.lane)}, {"type", std::to_string(account.type)}};
+  const auto accounts = observed.reader.accounts();
+  if (!accounts) return;
+  for (const auto& account : *accounts) {
+    const Labels labels{{"lane", std::string(lanes::lane_name(account.lane))},
+                        {"type", std::to_string(account.type)}};
     const auto follow = [&](const char* name, const char* help, Labels with, std::uint64_t total) {
       metrics.counter(name, help, with).follow(static_cast<double>(total));
     };
     follow("trivet_events_offered_total", "Events that the hooks saw, by lane and event type id",
-           labels, account.counts.offered);
+           labels, account.kernel.offered);
     follow("trivet_events_filtered_total", "Events that no enabled consumer wanted", labels,
-           account.counts.filtered);
+           account.kernel.filtered);
     const auto dropped = [&](const char* reason, std::uint64_t total) {
       Labels with = labels;
       with.emplace_back("reason", reason);
       follow("trivet_events_dropped_total", "Events lost in the kernel, by reason", with, total);
     };
-    dropped("ring_full", account.counts.ring_full);
-    dropped("too_large", account.counts.too_large);
-    dropped("fault", account.counts.fault);
+    dropped("ring_full", account.kernel.ring_full);
+    dropped("too_large", account.kernel.too_large);
+    dropped("fault", account.kernel.fault);
   }
-  const auto read = observed.reader.counts();
-  for (unsigned lane = 0; lane < LANE_COUNT; ++lane)
-    metrics
-        .counter("trivet_sequence_gaps_total",
-                 "Events missing by their sequence numbers: each must be a counted drop",
-                 {{"lane", lane_name(lane)}})
-        .follow(static_cast<double>(read.gaps[lane]));
-  metrics.counter("trivet_events_malformed_total", "Records in a lane without a sound header")
-      .follow(static_cast<double>(read.malformed));
 }
 
 void publish_plugins(Metrics& metrics, const Observed& observed) {

@@ -17,7 +17,7 @@ struct Observed {
   const HostFacts& facts;
   const PluginSet& plugins;
   const Dispatcher& dispatcher;
-  const lanes::Reader& reader;
+  const lanes::LaneReader& reader;
   const Tables& tables;
   const ControlServer& control;
 };

@@ -40,27 +40,30 @@ Json hook_list(const std::vector<OwnedHooks>& owners) {
   return list;
 }
 
-// What the kernel could not hand over, of one lane.
-std::uint64_t kernel_drops(const std::vector<lanes::Account>& accounts, unsigned lane) {
-  std::uint64_t drops = 0;
-  for (const auto& account : accounts)
-    if (account.lane == lane)
-      drops += account.counts.ring_full + account.counts.too_large + account.counts.fault;
-  return drops;
-}
-
 }  // namespace
+
+std::vector<LaneStatus> lane_status(const lanes::LaneReader& reader, const Dispatcher& dispatcher) {
+  std::vector<LaneStatus> list(LANE_COUNT);
+  const auto queues = dispatcher.dropped();
+  for (unsigned lane = 0; lane < LANE_COUNT; ++lane) {
+    list[lane].lane = lanes::lane_name(lane);
+    list[lane].delivered = reader.counters(lane).delivered;
+    for (const auto& plugin : queues) list[lane].dropped_in_queues += plugin[lane];
+  }
+  if (const auto accounts = reader.accounts())
+    for (const auto& account : *accounts)
+      list[account.lane].dropped_in_kernel +=
+          account.kernel.ring_full + account.kernel.too_large + account.kernel.fault;
+  return list;
+}
 
 std::string to_json(const StatusReport& report) {
   Json lanes = Json::array();
-  for (unsigned lane = 0; lane < LANE_COUNT; ++lane) {
-    std::uint64_t queue_drops = 0;
-    for (const auto& plugin : report.dispatched.dropped) queue_drops += plugin[lane];
-    lanes.push_back({{"lane", lane_name(lane)},
-                     {"delivered", report.dispatched.delivered[lane]},
-                     {"dropped_in_kernel", kernel_drops(report.lanes, lane)},
-                     {"dropped_in_queues", queue_drops}});
-  }
+  for (const auto& lane : report.lanes)
+    lanes.push_back({{"lane", lane.lane},
+                     {"delivered", lane.delivered},
+                     {"dropped_in_kernel", lane.dropped_in_kernel},
+                     {"dropped_in_queues", lane.dropped_in_queues}});
   Json tables = Json::array();
   for (const auto& table : report.tables)
     tables.push_back({{"table", table.schema->table},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `trivet status` is told. Pure.
+// What `trivet status` is told.
 #pragma once
 
 #include <cstdint>
@@ -22,14 +22,21 @@ struct OwnedHooks {
   std::vector<HookState> hooks;
 };
 
+struct LaneStatus {
+  std::string lane;
+  std::uint64_t delivered = 0;
+  std::uint64_t dropped_in_kernel = 0;
+  std::uint64_t dropped_in_queues = 0;  // of all plugins together
+};
+// From the reader's and the dispatcher's counts.
+std::vector<LaneStatus> lane_status(const lanes::LaneReader& reader, const Dispatcher& dispatcher);
+
 struct StatusReport {
   std::string version;
   std::uint64_t uptime_ns = 0;
   std::vector<PluginState> plugins;
   std::vector<OwnedHooks> hooks;
-  std::vector<std::string> queue_owners;  // plugins, in the order of dispatched.dropped
-  Dispatcher::Counts dispatched;
-  std::vector<lanes::Account> lanes;  // what the kernel counted, by lane and event type
+  std::vector<LaneStatus> lanes;
   std::vector<TableState> tables;
   HostFacts::Counts facts{};
 };
