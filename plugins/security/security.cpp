@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "security/security.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "security/rule_list.h"
+#include "trivet/records/alert.h"
+
+namespace trivet::security {
+namespace {
+
+// A group of calls that one hook serves, with the program of each in the tier of tracepoints.
+struct CallFamily {
+  const char* hook;
+  std::vector<std::pair<security_call, const char*>> programs;
+  const char* raw_program;  // in the tier that hooks the exit of every call
+};
+
+const std::vector<CallFamily>& call_families() {
+  static const std::vector<CallFamily> families = {
+      {"open",
+       {
+#ifdef __x86_64__  // newer architectures have the *at calls only
+           {CALL_OPEN, "open_exit"},
+           {CALL_CREAT, "creat_exit"},
+#endif
+           {CALL_OPENAT, "openat_exit"},
+           {CALL_OPENAT2, "openat2_exit"},
+           {CALL_OPEN_BY_HANDLE_AT, "open_by_handle_at_exit"}},
+       "open_raw_exit"},
+      {"link",
+       {
+#ifdef __x86_64__
+           {CALL_LINK, "link_exit"},
+           {CALL_SYMLINK, "symlink_exit"},
+#endif
+           {CALL_LINKAT, "linkat_exit"},
+           {CALL_SYMLINKAT, "symlinkat_exit"}},
+       "link_raw_exit"},
+      {"connect", {{CALL_CONNECT, "connect_exit"}}, "connect_raw_exit"},
+  };
+  return families;
+}
+
+// As the kernel program tells it.
+unsigned profile_of(const RuleEvent& event) {
+  unsigned profile = event.failed() ? PROFILE_FAILED : 0;
+  if (!is_open(event.type)) return profile;
+  if ((event.open_flags & O_ACCMODE) != O_WRONLY) profile |= PROFILE_READ;
+  if (event.open_flags & O_ACCMODE) profile |= PROFILE_WRITE;
+  if (S_ISDIR(event.file_mode)) profile |= PROFILE_DIRECTORY;
+  return profile;
+}
+
+// The files' errors as one: the first at its place, the others in full after it.
+Error joined(const std::vector<Error>& errors) {
+  Error all = errors.front();
+  for (std::size_t i = 1; i < errors.size(); ++i) all.message += "\n" + errors[i].to_string();
+  return all;
+}
+
+void check_names(ConfigReader& read, const char* key, const std::vector<std::string>& names,
+                 const RuleSet& rules) {
+  std::vector<std::string> known;
+  for (const auto& status : rules.statuses()) known.push_back(status.name);
+  for (const auto& name : names) {
+    if (name.find('*') != name.npos || std::ranges::find(known, name) != known.end()) continue;
+    auto near = nearest(name, known);
+    read.fail(key, {"there is no rule \"" + name + "\"" +
+                    (near.empty() ? ": `trivet rules ls` lists all"
+                                  : ": did you mean \"" + near + "\"?")});
+  }
+}
+
+}  // namespace
+
+Result<void> SecurityPlugin::configure(const Config& config) {
+  ConfigReader read(config);
+  read.known("enabled");
+  auto files = read.files("rules_files");
+  std::string matching = "first", floor = "debug";
+  read.choice("rule_matching", matching, {"first", "all"});
+  std::vector<std::string> priorities;
+  for (const auto& name : priority_names()) {
+    std::string lower = name;
+    std::ranges::transform(lower, lower.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    priorities.push_back(std::move(lower));
+  }
+  read.choice("priority", floor, priorities);
+  Selection selection;
+  read("disable_rules", selection.disable_rules);
+  read("disable_tags", selection.disable_tags);
+  read("enable_rules", selection.enable_rules);
+  read("enable_tags", selection.enable_tags);
+  if (read.failed()) return read.finish();
+  selection.floor = parse_priority(floor).value_or(Priority::debug);
+
+  auto loaded = load_rules(files, selection);
+  if (!loaded.errors.empty()) return joined(loaded.errors);
+  check_names(read, "disable_rules", selection.disable_rules, loaded.rules);
+  check_names(read, "enable_rules", selection.enable_rules, loaded.rules);
+  if (auto done = read.finish(); !done) return done;
+  rules_ = std::move(loaded.rules);
+  remarks_ = std::move(loaded.warnings);
+  match_all_ = matching == "all";
+  return {};
+}
+
+std::vector<ObjectSpec> SecurityPlugin::objects() const {
+  ObjectSpec syscalls;
+  syscalls.name = "syscalls";
+  syscalls_config settings{};
+  for (const auto& family : call_families()) {
+    Tier tracepoints{"tracepoint", {}};
+    for (const auto& [call, program] : family.programs) {
+      if (rules_.reach().profiles[call] == 0) continue;
+      settings.wanted[call] = rules_.reach().profiles[call];
+      tracepoints.programs.emplace_back(program);
+    }
+    if (tracepoints.programs.empty()) continue;  // no rule asks: no hook, no cost
+    syscalls.hooks.push_back({family.hook, {tracepoints, {"tp_btf", {family.raw_program}}}});
+  }
+  if (syscalls.hooks.empty()) return {};
+  return {syscalls.with_config(settings)};
+}
+
+template <class E>
+void SecurityPlugin::judge_events(Host& host) {
+  host.on<E>([this](const Event<E>& event) {
+    // Its own opens are trivet's answer to other events: judging them would never end.
+    if (event.data.header.task.tgid == static_cast<std::uint32_t>(getpid())) {
+      own_->add();
+      return;
+    }
+    auto seen = RuleEvent::from(event, host_->facts());
+    if (!seen) {
+      malformed_->add();
+      return;
+    }
+    judge(*seen);
+  });
+}
+
+Result<void> SecurityPlugin::start(Host& host) {
+  host_ = &host;
+  events_ = 0;
+  evaluation_.resize(rules_.slots(), rules_.memos());
+  for (std::size_t type = 0; type < kEventTypes.size(); ++type) {
+    event_counters_[type] =
+        &host.metrics().counter("trivet_security_events_total", "Events that rules were judged on",
+                                {{"type", std::string(kEventTypes[type])}});
+  }
+  malformed_ = &host.metrics().counter("trivet_security_malformed_events_total",
+                                       "Events whose parts contradict their sizes");
+  own_ = &host.metrics().counter("trivet_security_own_events_total",
+                                 "Events caused by trivet itself, which no rule is judged on");
+  show_rule_counts();
+
+  judge_events<file_open_event>(host);
+  judge_events<file_link_event>(host);
+  judge_events<socket_connect_event>(host);
+  host.on<process_exec_event>([this](const Event<process_exec_event>& event) {
+    if (event.data.flags & PROCESS_SNAPSHOT) return;  // ran before: nothing happened now
+    if (rules_.of_type(kExecve).empty()) return;
+    if (auto seen = RuleEvent::from(event, host_->facts())) judge(*seen);
+  });
+  add_verbs(host);
+
+  for (const auto& spec : objects()) {
+    auto attached = host.attach(spec);
+    if (!attached) {
+      stop();
+      return std::move(attached).error();
+    }
+    syscalls_ = std::move(*attached);
+  }
+  host.log().info("rules are loaded", {{"rules", std::to_string(rules_.rules().size())},
+                                       {"defined", std::to_string(rules_.statuses().size())}});
+  return {};
+}
+
+bool SecurityPlugin::adopt(Plugin& next) {
+  auto* other = dynamic_cast<SecurityPlugin*>(&next);
+  // What the kernel tells is fixed when its programs are loaded.
+  if (!other || other->rules_.reach().profiles != rules_.reach().profiles) return false;
+  rules_ = std::move(other->rules_);
+  remarks_ = std::move(other->remarks_);
+  match_all_ = other->match_all_;
+  evaluation_.resize(rules_.slots(), rules_.memos());
+  show_rule_counts();
+  return true;
+}
+
+void SecurityPlugin::stop() noexcept {
+  syscalls_.reset();
+  host_ = nullptr;
+}
+
+void SecurityPlugin::judge(RuleEvent& event) {
+  event.number = ++events_;
+  event_counters_[event.type]->add();
+  unsigned profile = profile_of(event);
+  bool begun = false;
+  for (const Rule* rule : rules_.of_type(event.type)) {
+    if (!(rule->reach.profiles[event.type] >> profile & 1)) continue;
+    if (!begun) evaluation_.begin(event);
+    begun = true;
+    if (!evaluation_.matches(*rule->filter)) continue;
+    alert(*rule, event);
+    if (!match_all_) return;
+  }
+}
+
+void SecurityPlugin::alert(const Rule& rule, const RuleEvent& event) {
+  std::string priority(name_of(rule.priority));
+  host_->metrics()
+      .counter("trivet_security_rules_matches_total", "Events that a rule matched",
+               {{"rule", rule.name}, {"priority", priority}, {"source", rule.source}})
+      .add();
+  Alert record;
+  set_subject(record, *event.header, event.process);
+  record.rule = rule.name;
+  record.priority = std::move(priority);
+  record.source = rule.source;
+  record.tags = rule.tags;
+  record.output = rule.output.fill(evaluation_, record.output_fields);
+  host_->publish(std::move(record));
+}
+
+void SecurityPlugin::show_rule_counts() {
+  for (auto state : {RuleState::loaded, RuleState::skipped, RuleState::disabled}) {
+    auto count = std::ranges::count(rules_.statuses(), state, &RuleStatus::state);
+    host_->metrics()
+        .gauge("trivet_security_rules", "Rules that the files define, by what became of them",
+               {{"state", std::string(name_of(state))}})
+        .set(static_cast<double>(count));
+  }
+}
+
+void SecurityPlugin::add_verbs(Host& host) {
+  host.verb("rules ls", "List the rules, and why some are not judged",
+            [this](const std::vector<std::string>&) -> Result<std::string> {
+              return rules_as_json(rules_.statuses());
+            });
+  host.verb(
+      "fields ls", "List the fields that rules can name",
+      [](const std::vector<std::string>&) -> Result<std::string> { return fields_as_json(); });
+}
+
+}  // namespace trivet::security
+
+TRIVET_PLUGIN(trivet::security::SecurityPlugin)

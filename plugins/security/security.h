@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// The security plugin: judges rules in Falco's language on what the kernel tells of opens, links,
+// connects and execs, and publishes an Alert for each match. Threads are the plugin's
+// (trivet/plugin.h).
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "security/rules/rule_set.h"
+#include "trivet/plugin.h"
+
+namespace trivet::security {
+
+class SecurityPlugin final : public Plugin {
+ public:
+  Result<void> configure(const Config& config) override;
+  std::vector<Error> remarks() const override { return remarks_; }
+  std::vector<ObjectSpec> objects() const override;
+  Result<void> start(Host& host) override;
+  bool adopt(Plugin& next) override;
+  void stop() noexcept override;
+
+ private:
+  template <class E>
+  void judge_events(Host& host);
+  void judge(RuleEvent& event);
+  void alert(const Rule& rule, const RuleEvent& event);
+  void show_rule_counts();
+  void add_verbs(Host& host);
+
+  // Set by configure(), and by adopt() from another instance.
+  RuleSet rules_;
+  std::vector<Error> remarks_;
+  bool match_all_ = false;
+
+  // Between start() and stop(); the worker's.
+  Host* host_ = nullptr;
+  std::unique_ptr<Object> syscalls_;
+  Evaluation evaluation_;
+  std::uint64_t events_ = 0;
+  std::array<Counter*, kEventTypes.size()> event_counters_{};
+  Counter* malformed_ = nullptr;
+  Counter* own_ = nullptr;
+};
+
+}  // namespace trivet::security
