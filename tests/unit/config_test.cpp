@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "config/settings.h"
+#include "config/toml_file.h"
+#include "temporary_folder.h"
+
+using namespace trivet;
+
+namespace {
+
+const std::vector<std::string> kPlugins = {"security", "tracing", "network"};
+
+Result<Settings> settings_of(const std::string& text) {
+  static PlainFiles files;
+  auto file = parse_toml("trivet.toml", text, files);
+  if (!file) return std::move(file).error();
+  return read_settings(**file, kPlugins);
+}
+
+}  // namespace
+
+TEST_CASE("a wrong configuration is refused with its place and the remedy") {
+  struct Row {
+    const char* text;
+    const char* error;
+  };
+  const Row rows[] = {
+      {"schema = 1\n[daemon\n", "trivet.toml:2:8: "},
+      {"schema = \n", "trivet.toml:1:10: "},
+      {"a = 1\na = 2\n", "trivet.toml:2:"},
+      {"[daemon]\n",
+       "trivet.toml:1:1: schema is missing: this trivet knows schema 1; write \"schema = 1\" at the "
+       "top"},
+      {"schema = 2\n", "trivet.toml:1:10: schema = 2: this trivet knows schema 1"},
+      {"schema = \"1\"\n", "trivet.toml:1:10: schema: expected an integer, found a string"},
+      {"schema = 1\n[demon]\n",
+       "trivet.toml:2:1: unknown key \"demon\": did you mean \"daemon\"?"},
+      {"schema = 1\n[daemon]\nuzer = \"x\"\n",
+       "trivet.toml:3:8: unknown key \"uzer\": did you mean \"user\"?"},
+      {"schema = 1\ndaemon = 1\n", "trivet.toml:2:10: daemon: expected a table, found an integer"},
+      {"schema = 1\n[daemon]\nuser = 5\n",
+       "trivet.toml:3:8: daemon.user: expected a string in quotes, found an integer"},
+      {"schema = 1\n[daemon]\nlog_level = \"loud\"\n",
+       "trivet.toml:3:13: log_level = \"loud\" is unknown: write one of debug, info, warning, error"},
+      {"schema = 1\n[metrics]\nmax_series = 0\n",
+       "trivet.toml:3:14: max_series = 0 is out of range: write 1 to 1000000"},
+      {"schema = 1\n[tracing]\nenabled = 1\n",
+       "trivet.toml:3:11: tracing.enabled: expected true or false, found an integer"},
+      {"schema = 1\n[traceing]\nenabled = true\n",
+       "trivet.toml:2:1: unknown key \"traceing\": did you mean \"tracing\"?"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.text);
+    auto settings = settings_of(row.text);
+    REQUIRE_FALSE(settings);
+    std::string error = settings.error().to_string();
+    CAPTURE(error);
+    // The parser's own sentences are not ours to fix: their place is.
+    CHECK(error.starts_with(row.error));
+  }
+}
+
+TEST_CASE("the shipped configuration is valid and writes the defaults out") {
+  PlainFiles files;
+  const std::string path = TRIVET_SOURCE_DIR "/config/trivet.toml";
+  auto text = files.read(path);
+  REQUIRE(text);
+  auto file = parse_toml(path, *text, files);
+  REQUIRE(file);
+  auto shipped = read_settings(**file, kPlugins);
+  if (!shipped) FAIL(shipped.error().to_string());
+  auto built_in = settings_of("schema = 1\n");
+  REQUIRE(built_in);
+
+  CHECK(shipped->user == built_in->user);
+  CHECK(shipped->log_level == built_in->log_level);
+  CHECK(shipped->log_json == built_in->log_json);
+  CHECK(shipped->control_socket == built_in->control_socket);
+  CHECK(shipped->control_group == built_in->control_group);
+  CHECK(shipped->metrics_listen == built_in->metrics_listen);
+  CHECK(shipped->metrics_max_series == built_in->metrics_max_series);
+  CHECK(shipped->records_max_rows == built_in->records_max_rows);
+  CHECK(shipped->records_max_bytes == built_in->records_max_bytes);
+  for (const auto& plugin : shipped->plugins) CHECK(plugin.enabled);
+}
+
+TEST_CASE("a plugin without a table is off, and sees its own table without the core's key") {
+  auto settings = settings_of("schema = 1\n[tracing]\nenabled = true\nbody_limit = 7\n");
+  REQUIRE(settings);
+  REQUIRE(settings->plugins.size() == 3);
+  CHECK_FALSE(settings->plugins[0].enabled);
+  CHECK(settings->plugins[0].table == nullptr);
+  CHECK(settings->plugins[1].enabled);
+  CHECK(settings->plugins[1].table->keys() == std::vector<std::string>{"body_limit"});
+  CHECK(**settings->plugins[1].table->integer("body_limit") == 7);
+}
+
+TEST_CASE("typed getters take what TOML means and refuse the rest") {
+  PlainFiles files;
+  auto table = parse_toml("x.toml",
+                          "whole = 2\nratio = 0.5\nname = \"n\"\nlist = [\"a\", \"b\"]\n"
+                          "mixed = [\"a\", 1]\nday = 2024-01-01\n[[rule]]\nid = 1\n[[rule]]\nid = 2\n",
+                          files);
+  REQUIRE(table);
+  CHECK(**(*table)->number("whole") == 2.0);
+  CHECK(**(*table)->number("ratio") == 0.5);
+  CHECK_FALSE((*table)->integer("ratio"));
+  CHECK(**(*table)->texts("name") == std::vector<std::string>{"n"});
+  CHECK(**(*table)->texts("list") == std::vector<std::string>{"a", "b"});
+  CHECK((*table)->texts("mixed").error().to_string() ==
+        "x.toml:5:15: mixed: expected a list of strings, found an integer");
+  CHECK((*table)->text("day").error().message ==
+        "day: expected a string in quotes, found a date or time");
+  CHECK_FALSE(*(*table)->text("absent"));
+  auto rules = (*table)->tables("rule");
+  REQUIRE(rules);
+  REQUIRE(rules->size() == 2);
+  CHECK(**(*rules)[1]->integer("id") == 2);
+  CHECK((*rules)[1]->text("id").error().to_string() ==
+        "x.toml:10:6: rule.id: expected a string in quotes, found an integer");
+}
+
+TEST_CASE("files are read beside the configuration, folders in order of name") {
+  TemporaryFolder folder;
+  folder.write("rules/20.yaml", "second");
+  folder.write("rules/10.yaml", "first");
+  folder.write("rules/.hidden", "no");
+  folder.write("rules/below/30.yaml", "no");
+  folder.write("one.yaml", "one");
+  PlainFiles files;
+  auto table = parse_toml(folder.path("trivet.toml"),
+                          "rules_files = [\"one.yaml\", \"rules\"]\nname = \"one.yaml\"\n", files);
+  REQUIRE(table);
+  auto read = (*table)->files("rules_files");
+  REQUIRE(read);
+  REQUIRE(read->size() == 3);
+  CHECK((*read)[0].text == "one");
+  CHECK((*read)[1].text == "first");
+  CHECK((*read)[1].path == folder.path("rules/10.yaml"));
+  CHECK((*read)[2].text == "second");
+  CHECK_FALSE((*table)->files("name"));
+}
+
+TEST_CASE("a file that cannot be read is an error at the key that names it") {
+  TemporaryFolder folder;
+  REQUIRE(mkfifo(folder.path("fifo").c_str(), 0600) == 0);
+  PlainFiles files;
+  auto table = parse_toml(folder.path("trivet.toml"),
+                          "a_file = \"absent.yaml\"\nb_file = \"fifo\"\n", files);
+  REQUIRE(table);
+  CHECK((*table)->files("a_file").error().to_string() ==
+        folder.path("trivet.toml") + ":1:10: a_file: cannot read " + folder.path("absent.yaml") +
+            ": No such file or directory");
+  CHECK((*table)->files("b_file").error().message ==
+        "b_file: cannot read " + folder.path("fifo") + ": it is not a regular file");
+}
+
+TEST_CASE("a TOML file that another names carries its own places") {
+  TemporaryFolder folder;
+  folder.write("policy.toml", "\nport = \"x\"\n");
+  PlainFiles files;
+  auto table = parse_toml(folder.path("trivet.toml"), "policy_files = \"policy.toml\"\n", files);
+  REQUIRE(table);
+  auto policies = (*table)->toml_files("policy_files");
+  REQUIRE(policies);
+  CHECK((*policies)[0]->integer("port").error().place.to_string() ==
+        folder.path("policy.toml") + ":2:8");
+}
+
+TEST_CASE("all files that a configuration names are found, however deep") {
+  PlainFiles files;
+  auto table = parse_toml("/etc/trivet/trivet.toml",
+                          "schema = 1\nname = \"x\"\nlog_file = \"/a\"\n[security]\n"
+                          "rules_files = [\"r1\", \"r2\"]\n[[network.set]]\nlist_file = \"l\"\n",
+                          files);
+  REQUIRE(table);
+  auto named = named_files(**table);
+  REQUIRE(named);
+  std::vector<std::string> paths;
+  for (const auto& file : *named) paths.push_back(file.path);
+  std::ranges::sort(paths);
+  CHECK(paths == std::vector<std::string>{"/a", "/etc/trivet/l", "/etc/trivet/r1",
+                                          "/etc/trivet/r2"});
+}
