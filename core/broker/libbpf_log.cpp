@@ -3,10 +3,11 @@
 
 #include <bpf/libbpf.h>
 
-#include <array>
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <string_view>
 #include <vector>
 
@@ -55,13 +56,30 @@ std::string_view telling_line(std::string_view text, bool of_verifier) {
       }
       return line;
     }
-    // libbpf ends with lines that only repeat the errno.
-    if (line.find("load failed") == line.npos && line.find("failed to load") == line.npos &&
-        line.find("-- END PROG") == line.npos && line.find("-- BEGIN PROG") == line.npos) {
-      return line.starts_with("libbpf: ") ? line.substr(8) : line;
-    }
+    // libbpf ends with lines that only repeat the errno, and blames `ulimit -l` for any EPERM.
+    constexpr std::string_view empty_phrases[] = {
+        "load failed",   "failed to load",         "-- END PROG",
+        "-- BEGIN PROG", "failed to prepare load", "ulimit -l"};
+    bool says_nothing =
+        std::any_of(std::begin(empty_phrases), std::end(empty_phrases),
+                    [&](std::string_view phrase) { return line.find(phrase) != line.npos; });
+    if (!says_nothing) return line;
   }
   return {};
+}
+
+// "libbpf: prog 'open': no such thing: -3" without what its reader knows already.
+std::string_view without_frame(std::string_view line) {
+  if (line.starts_with("libbpf: ")) line.remove_prefix(8);
+  if (line.starts_with("prog '")) {
+    std::size_t end = line.find("': ");
+    if (end != line.npos) line.remove_prefix(end + 3);
+  }
+  std::size_t number = line.rfind(": -");
+  if (number != line.npos && line.find_first_not_of("0123456789", number + 3) == line.npos) {
+    line = line.substr(0, number);
+  }
+  return line;
 }
 
 }  // namespace
@@ -82,19 +100,21 @@ std::string LibbpfLog::reason(int code) const {
 }
 
 std::string reason_in(const std::string& text, int code) {
-  std::string reason = std::strerror(code);
   constexpr std::string_view begin = "-- BEGIN PROG LOAD LOG --\n";
   constexpr std::string_view end = "-- END PROG LOAD LOG --";
-  std::string_view line;
-  std::size_t from = text.rfind(begin);
   std::size_t to = text.rfind(end);
   if (to != std::string::npos) {
+    // The beginning may be lost: only the end of a long log is kept.
+    std::size_t from = text.rfind(begin, to);
     from = from == std::string::npos ? 0 : from + begin.size();
-    if (from <= to) line = telling_line(std::string_view(text).substr(from, to - from), true);
+    std::string_view line = telling_line(std::string_view(text).substr(from, to - from), true);
+    if (!line.empty()) {
+      return std::strerror(code) + (": " + std::string(line.substr(0, max_reason)));
+    }
   }
-  if (line.empty()) line = telling_line(text, false);
-  if (!line.empty()) reason += ": " + std::string(line.substr(0, max_reason));
-  return reason;
+  // libbpf's own errnos mean other things than their texts say.
+  std::string_view line = without_frame(telling_line(text, false));
+  return line.empty() ? std::strerror(code) : std::string(line.substr(0, max_reason));
 }
 
 }  // namespace trivet::broker
