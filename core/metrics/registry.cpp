@@ -48,6 +48,21 @@ std::unique_ptr<Series> make_series(const Description& description) {
   }
 }
 
+// The library writes help texts as they are; the format wants these escaped.
+std::string escaped_help(const std::string& help) {
+  std::string out;
+  for (char c : valid_utf8(help)) {
+    if (c == '\\') {
+      out += "\\\\";
+    } else if (c == '\n') {
+      out += "\\n";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 bool ascending(const std::vector<double>& bounds) {
   return std::ranges::adjacent_find(bounds, std::greater_equal<>()) == bounds.end();
 }
@@ -134,7 +149,8 @@ std::vector<prometheus::MetricFamily> Registry::State::Collect() const {
   std::lock_guard lock(mutex_);
   std::vector<prometheus::MetricFamily> collected;
   for (const auto& [name, family] : families_) {
-    prometheus::MetricFamily out{name, family.description.help, family.description.type, {}};
+    prometheus::MetricFamily out{name, escaped_help(family.description.help),
+                                 family.description.type, {}};
     for (const auto& [labels, held] : family.series) {
       auto metric = held.series->collect();
       for (const auto& [key, value] : labels) metric.label.push_back({key, value});
