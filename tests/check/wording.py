@@ -8,7 +8,7 @@ import tree
 LICENCE = {"bpf": "GPL-2.0-only OR BSD-2-Clause"}
 CODE = {".h", ".cpp", ".c", ".py", ".cmake", ".sh", ".S"}
 # Spelt apart, so that this file does not find itself.
-UNFINISHED = re.compile("TO" "DO|FIX" "ME|X" "XX|HA" "CK")
+UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b")
 MACHINE = re.compile(r"/wo" r"rk/|/ho" r"me/\w|/tm" r"p/build-")
 EMPTY_NAME = re.compile(r"(^|_)(util|utils|helper|helpers|common|misc|mgr|impl)(_|$)")
 # Fixtures are somebody's real bytes, the licence is what it is.
