@@ -25,6 +25,13 @@ struct process_scratch {
 	struct path_buffer path;
 };
 
+/* Any part fits after any other. The compiler would drop a mask that it can prove needless. */
+static __always_inline char *tail__at(struct process_scratch *scratch, __u32 offset)
+{
+	asm volatile("" : "+r"(offset));
+	return &scratch->tail[offset & (TAIL_SPAN - 1)];
+}
+
 /* Tracepoints run with preemption off and do not nest: one for each CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -256,7 +263,7 @@ static __always_inline __u32 process__fill_files(struct process_scratch *scratch
 	}
 	if (fs) {
 		__u32 length = path__read(__builtin_preserve_access_index(&fs->pwd), &scratch->path,
-					  &scratch->tail[size & (TAIL_SPAN - 1)]);
+					  tail__at(scratch, size));
 
 		event->cwd_size = length;
 		size += length;
@@ -268,7 +275,7 @@ static __always_inline __u32 process__fill_cgroup(struct process_scratch *scratc
 						  struct task_struct *task, __u32 size)
 {
 	__u32 length = cgroup__read_path(BPF_CORE_READ(task, cgroups, dfl_cgrp, kn), &scratch->path,
-					 &scratch->tail[size & (TAIL_SPAN - 1)]);
+					 tail__at(scratch, size));
 
 	scratch->event.cgroup_size = length;
 	return size + length;
@@ -346,7 +353,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	if (args > PROCESS_ARGS_MAX)
 		args = PROCESS_ARGS_MAX;
 	/* The kernel has just written these pages: they are there. */
-	err = bpf_probe_read_user(&scratch->tail[size & (TAIL_SPAN - 1)], args, (void *)start);
+	err = bpf_probe_read_user(tail__at(scratch, size), args, (void *)start);
 	size += process__keep_args(&scratch->event, args, err);
 	size = process__fill_cgroup(scratch, task, size);
 	event_send(LANE_LIFECYCLE, process_exec_event, &scratch->event,
@@ -403,8 +410,8 @@ int process_snapshot(struct bpf_iter__task *ctx)
 	if (args > PROCESS_ARGS_MAX)
 		args = PROCESS_ARGS_MAX;
 	if (args > 0)
-		err = bpf_copy_from_user_task(&scratch->tail[size & (TAIL_SPAN - 1)], args,
-					      (void *)start, task, 0);
+		err = bpf_copy_from_user_task(tail__at(scratch, size), args, (void *)start, task,
+					      0);
 	size += process__keep_args(&scratch->event, args, err);
 	size = process__fill_cgroup(scratch, task, size);
 	size += sizeof(struct process_exec_event);
