@@ -77,11 +77,12 @@ std::uint64_t Connection::fill(const Origin& origin, std::size_t output_bytes) {
   std::uint64_t lost = 0;
   while (streaming_ && output_.size() < output_bytes) {
     if (rows_.empty() && follower_) {
+      auto rows = follower_->take(kBatchRows);
+      // Asked for behind the rows and told before them: a loss is never told late.
       if (auto dropped = follower_->take_dropped()) {
         lost += dropped;
         output_ += write_dropped(dropped);
       }
-      auto rows = follower_->take(kBatchRows);
       if (rows.empty()) break;
       rows_.assign(std::make_move_iterator(rows.begin()), std::make_move_iterator(rows.end()));
     }

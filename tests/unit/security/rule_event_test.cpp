@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "security/rule_event.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+
+namespace trivet::security {
+namespace {
+
+TEST_CASE("paths become absolute as text") {
+  struct Row {
+    const char* base;
+    const char* path;
+    const char* absolute;
+  };
+  const Row rows[] = {
+      {"/tmp", "a", "/tmp/a"},          {"/tmp", "../etc/shadow", "/etc/shadow"},
+      {"/tmp", "/etc//x/./y", "/etc/x/y"}, {"/tmp", "../../..", "/"},
+      {"/", "a/b/", "/a/b"},            {"", "a", "a"},
+      {"", "/a/../b", "/b"},            {"/tmp", "", ""},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.base);
+    CAPTURE(row.path);
+    CHECK(absolute_path(row.base, row.path) == row.absolute);
+  }
+}
+
+TEST_CASE("flags, errors and capabilities have their names") {
+  CHECK(open_flag_names(O_RDONLY) == "O_RDONLY");
+  CHECK(open_flag_names(O_WRONLY | O_CREAT | O_TRUNC) == "O_TRUNC|O_CREAT|O_WRONLY");
+  CHECK(open_flag_names(O_RDWR | O_SYNC | O_CLOEXEC) == "O_CLOEXEC|O_SYNC|O_RDWR");
+  CHECK(open_flag_names(O_RDWR | O_DSYNC) == "O_DSYNC|O_RDWR");
+  CHECK(errno_name(2) == "ENOENT");
+  CHECK(errno_name(115) == "EINPROGRESS");
+  CHECK(errno_name(512) == "512");
+  CHECK(capability_names(1u << 0 | 1u << 21) == "CAP_CHOWN CAP_SYS_ADMIN");
+}
+
+}  // namespace
+}  // namespace trivet::security

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// The plugin from its configuration to its alerts.
+#include "security/security.h"
+
+#include <doctest/doctest.h>
+
+#include <unistd.h>
+
+#include "deeds.h"
+#include "trivet/records/alert.h"
+
+namespace trivet::security {
+namespace {
+
+const char* const kTwoRules = R"(
+- rule: Shadow read
+  desc: d
+  condition: evt.type = openat and evt.is_open_read = true and fd.name = /etc/shadow
+  output: read %fd.name by %proc.name (%container.image.repository)
+  priority: WARNING
+  tags: [files, T1555]
+- rule: Any shadow
+  desc: d
+  condition: evt.type in (open, openat) and fd.filename = shadow
+  output: any 100%% %fd.filename
+  priority: notice
+)";
+
+struct Running {
+  FakeHost host;
+  SecurityPlugin plugin;
+  ProcessRef cat;
+  explicit Running(const std::string& yaml, const std::string& more = "") {
+    auto done = plugin.configure(with_rules(host, yaml, more));
+    REQUIRE_MESSAGE(done.has_value(), (done ? "" : done.error().to_string()));
+    REQUIRE(plugin.start(host).has_value());
+    cat = host.facts().add(tree({.name = "cat", .exe = "/usr/bin/cat", .args = {"cat"}}));
+  }
+  ~Running() { plugin.stop(); }
+};
+
+std::string refusal(const std::string& yaml, const std::string& more = "") {
+  FakeHost host;
+  SecurityPlugin plugin;
+  auto done = plugin.configure(with_rules(host, yaml, more));
+  return done ? "" : done.error().to_string();
+}
+
+TEST_CASE("a match is an alert with the rule, the subject and the filled-in output") {
+  Running run(kTwoRules);
+  open_file(run.host, run.cat, {.raw = "/etc/shadow", .path = "/etc/shadow"});
+  auto alerts = run.host.records<Alert>();
+  REQUIRE(alerts.size() == 1);  // the first rule only
+  CHECK(alerts[0].rule == "Shadow read");
+  CHECK(alerts[0].priority == "Warning");
+  CHECK(alerts[0].tags == std::vector<std::string>{"files", "T1555"});
+  CHECK(alerts[0].output == "read /etc/shadow by cat (<NA>)");
+  CHECK(alerts[0].process == "cat");
+  CHECK(alerts[0].pid == run.cat->key.tgid);
+  Fields expected{{{"fd.name", std::string("/etc/shadow")},
+                   {"proc.name", std::string("cat")},
+                   {"container.image.repository", std::monostate()}}};
+  CHECK(alerts[0].output_fields == expected);
+  CHECK(run.host.metrics().value(
+            "trivet_security_rules_matches_total",
+            {{"rule", "Shadow read"}, {"priority", "Warning"}, {"source", "syscall"}}) == 1);
+  CHECK(run.host.metrics().value("trivet_security_events_total", {{"type", "openat"}}) == 1);
+  CHECK(run.host.metrics().value("trivet_security_rules", {{"state", "loaded"}}) == 2);
+}
+
+TEST_CASE("rule_matching = all raises every rule that matches") {
+  Running run(kTwoRules, "rule_matching = \"all\"");
+  open_file(run.host, run.cat, {.raw = "/etc/shadow", .path = "/etc/shadow"});
+  auto alerts = run.host.records<Alert>();
+  REQUIRE(alerts.size() == 2);
+  CHECK(alerts[1].output == "any 100% shadow");
+}
+
+TEST_CASE("only the hooks and profiles that rules need are asked for") {
+  Running run(kTwoRules);
+  REQUIRE(run.host.specs.size() == 1);
+  const auto& spec = run.host.specs[0];
+  REQUIRE(spec.hooks.size() == 1);
+  CHECK(spec.hooks[0].name == "open");
+  CHECK(spec.hooks[0].tiers[0].programs == std::vector<std::string>{"open_exit", "openat_exit"});
+  syscalls_config settings{};
+  REQUIRE(spec.config.size() == sizeof(settings));
+  std::memcpy(&settings, spec.config.data(), sizeof(settings));
+  CHECK(settings.wanted[CALL_OPENAT] != 0);
+  CHECK(settings.wanted[CALL_CONNECT] == 0);
+
+  Running nothing("- rule: r\n  desc: d\n  condition: evt.type = execve\n  output: o\n  priority: info");
+  CHECK(nothing.host.specs.empty());
+}
+
+TEST_CASE("rules are switched by name, tag and priority") {
+  auto states = [](const std::string& more) {
+    FakeHost host;
+    SecurityPlugin plugin;
+    REQUIRE(plugin.configure(with_rules(host, kTwoRules, more)).has_value());
+    REQUIRE(plugin.start(host).has_value());
+    auto answer = host.call("rules ls");
+    plugin.stop();
+    return *answer;
+  };
+  CHECK(states("").find("disabled") == std::string::npos);
+  CHECK(states("disable_rules = [\"Any shadow\"]") ==
+        R"([{"name":"Shadow read","priority":"Warning","state":"loaded","reason":""},)"
+        R"({"name":"Any shadow","priority":"Notice","state":"disabled","reason":"disabled by name"}])");
+  CHECK(states("disable_tags = [\"files\"]").find("disabled by tag") != std::string::npos);
+  CHECK(states("priority = \"warning\"").find("less urgent than Warning") != std::string::npos);
+  auto mixed = states("disable_rules = [\"*\"]\nenable_tags = [\"T1555\"]");
+  CHECK(mixed.find(R"("Shadow read","priority":"Warning","state":"loaded")") != std::string::npos);
+  CHECK(mixed.find("disabled by name") != std::string::npos);
+}
+
+TEST_CASE("what is wrong in the table is named with its place") {
+  CHECK(refusal(kTwoRules, "disable_rules = [\"Shadow reed\"]") ==
+        "trivet.toml:2:17: there is no rule \"Shadow reed\": did you mean \"Shadow read\"?");
+  CHECK(refusal(kTwoRules, "rule_matchin = \"all\"").find("rule_matching") != std::string::npos);
+  CHECK(refusal(kTwoRules, "priority = \"loud\"").starts_with("trivet.toml:2:"));
+}
+
+TEST_CASE("every error of the files is told, the first first") {
+  CHECK(refusal("- rule: a\n  desc: d\n  condition: fd.nam = x\n  output: o\n  priority: info\n"
+                "- rule: b\n  desc: d\n  condition: nosuch\n  output: o\n  priority: info\n") ==
+        "rules.yaml:3:14: unknown field \"fd.nam\": did you mean \"fd.name\"?\n"
+        "rules.yaml:8:14: unknown macro \"nosuch\": define it, or compare a field");
+}
+
+TEST_CASE("a record whose parts contradict its size is counted and nothing else") {
+  Running run(kTwoRules);
+  file_open_event event{};
+  set_task(event.header, run.cat);
+  event.call = CALL_OPENAT;
+  event.raw_size = 4000;
+  run.host.deliver(event, "short");
+  event.raw_size = 0;
+  event.call = CALL_CONNECT;
+  run.host.deliver(event, "");
+  CHECK(run.host.metrics().value("trivet_security_malformed_events_total") == 2);
+  CHECK(run.host.records<Alert>().empty());
+}
+
+TEST_CASE("an event of an unknown process is judged; its proc fields have no value") {
+  Running run(kTwoRules);
+  open_file(run.host, nullptr, {.raw = "/etc/shadow", .path = "/etc/shadow"});
+  CHECK(run.host.records<Alert>().at(0).output == "read /etc/shadow by <NA> (<NA>)");
+}
+
+TEST_CASE("trivet's own opens raise nothing") {
+  Running run(kTwoRules);
+  Process self{.name = "trivet"};
+  self.key.tgid = static_cast<std::uint32_t>(getpid());
+  auto own = run.host.facts().add(tree(self));
+  open_file(run.host, own, {.raw = "/etc/shadow", .path = "/etc/shadow"});
+  CHECK(run.host.records<Alert>().empty());
+  CHECK(run.host.metrics().value("trivet_security_own_events_total") == 1);
+}
+
+TEST_CASE("new rules are adopted live where the kernel tells enough, else refused") {
+  Running run(kTwoRules);
+  std::string other = kTwoRules;
+  other.replace(other.find("100%%"), 5, "now");
+  other.replace(other.find("Shadow read"), 11, "Shadow seen");
+  FakeHost host;
+  SecurityPlugin next;
+  REQUIRE(next.configure(with_rules(host, other)).has_value());
+  CHECK(run.plugin.adopt(next));
+  open_file(run.host, run.cat, {.raw = "/etc/shadow", .path = "/etc/shadow"});
+  CHECK(run.host.records<Alert>().at(0).rule == "Shadow seen");
+
+  SecurityPlugin wider;
+  REQUIRE(wider
+              .configure(with_rules(host, "- rule: c\n  desc: d\n  condition: evt.type = connect\n"
+                                          "  output: o\n  priority: info\n"))
+              .has_value());
+  CHECK_FALSE(run.plugin.adopt(wider));
+}
+
+TEST_CASE("when the kernel refuses the hooks, start fails and nothing is left") {
+  FakeHost host;
+  SecurityPlugin plugin;
+  REQUIRE(plugin.configure(with_rules(host, kTwoRules)).has_value());
+  host.refuse_attach = Error{"no hook"};
+  auto started = plugin.start(host);
+  REQUIRE_FALSE(started.has_value());
+  CHECK(started.error().message == "no hook");
+  CHECK(host.attached == 0);
+}
+
+}  // namespace
+}  // namespace trivet::security
