@@ -214,7 +214,8 @@ void Daemon::on_signal(int signal) {
 
 Result<std::string> Daemon::reload() {
   const auto refuse = [](Error error) {
-    return std::move(error).within("the configuration in force stays");
+    error.message += "; the configuration in force stays";
+    return error;
   };
   if (auto opened = broker_.reload(); !opened) return refuse(opened.error());
   const auto settings = read_configuration(options_.config_path, files_, plugins_->names());
