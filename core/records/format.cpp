@@ -353,7 +353,7 @@ std::string describe(const RecordSchema& schema) {
                     ". Schema version " + std::to_string(schema.version) +
                     ".\n\n| column | type | unit | OpenTelemetry | meaning |\n|---|---|---|---|---|\n";
   for (const auto& column : schema.columns) {
-    out += "| " + std::string(column.name) + " | " + std::string(type_name(column.type)) + " | " +
+    out += "| " + std::string(column.name) + (column.compact ? " * | " : " | ") + std::string(type_name(column.type)) + " | " +
            std::string(unit_name(column.unit)) + " | " + std::string(column.otel) + " | " +
            std::string(column.meaning) + " |\n";
   }

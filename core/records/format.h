@@ -39,7 +39,7 @@ std::string to_falco_json(const Alert& alert, const Origin& origin);
 // Falco's text alert: "12:00:00.123456789: Warning <output>".
 std::string to_falco_text(const Alert& alert, const Origin& origin);
 
-// The columns of a record type as a table in Markdown.
+// The columns of a record type as a table in Markdown; a star marks those that a line shows.
 std::string describe(const RecordSchema& schema);
 
 }  // namespace trivet

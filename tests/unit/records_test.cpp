@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include <fstream>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -160,6 +162,16 @@ TEST_CASE("a duration keeps three digits in the unit that suits it") {
     std::string line = to_line(HttpRequest::schema(), &request, kOrigin, false);
     CAPTURE(line);
     CHECK(line.ends_with(std::string(" ") + row.shown));
+  }
+}
+
+TEST_CASE("the documentation describes every record type as it is declared") {
+  std::ifstream file(TRIVET_SOURCE_DIR "/docs/records.md");
+  std::string document(std::istreambuf_iterator<char>(file), {});
+  for (const auto* schema : {&Alert::schema(), &HttpRequest::schema(), &Flow::schema()}) {
+    std::string expected = describe(*schema);
+    CAPTURE(expected);  // what docs/records.md should say
+    CHECK(document.find(expected) != document.npos);
   }
 }
 
