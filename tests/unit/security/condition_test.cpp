@@ -77,15 +77,17 @@ TEST_CASE("a condition that is wrong says where and what to write") {
   };
   const Row rows[] = {
       {"", "0: expected a field, a macro, \"not\" or \"(\" instead of the end of the condition"},
-      {"a and", "5: expected a field, a macro, \"not\" or \"(\" instead of the end of the condition"},
+      {"a and",
+       "5: expected a field, a macro, \"not\" or \"(\" instead of the end of the condition"},
       {"and a", "0: \"and\" needs a condition on its left"},
       {"a b", "2: expected \"and\" or \"or\" before \"b\""},
       {"(a", "0: this parenthesis is never closed: add \")\""},
       {"(a b)", "3: expected \"and\", \"or\" or \")\" before \"b\""},
       {"a)", "1: a parenthesis is closed that was not opened: remove it"},
-      {"fd.name", "7: expected an operator after fd.name (=, !=, <, <=, >, >=, in, intersects, "
-                  "pmatch, startswith, endswith, contains, icontains, glob, iglob or exists) "
-                  "instead of the end of the condition"},
+      {"fd.name",
+       "7: expected an operator after fd.name (=, !=, <, <=, >, >=, in, intersects, "
+       "pmatch, startswith, endswith, contains, icontains, glob, iglob or exists) "
+       "instead of the end of the condition"},
       {"fd.name in /etc", "11: expected a list in parentheses after in instead of \"/\""},
       {"fd.name in (a b)", "14: expected \",\" or \")\" in the list instead of \"b\""},
       {"fd.name in (a,", "14: expected a value instead of the end of the condition"},

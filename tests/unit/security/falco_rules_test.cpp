@@ -21,11 +21,11 @@ std::string falco_file(const std::string& name) {
   return std::filesystem::exists(path) ? path.string() : std::string();
 }
 
-#define FALCO_FILE_OR_SKIP(variable, name)                                              \
-  std::string variable = falco_file(name);                                              \
-  if (variable.empty()) {                                                               \
-    MESSAGE("skipped: set TRIVET_SHARED_DATA to a folder that holds falco/" name);      \
-    return;                                                                             \
+#define FALCO_FILE_OR_SKIP(variable, name)                                         \
+  std::string variable = falco_file(name);                                         \
+  if (variable.empty()) {                                                          \
+    MESSAGE("skipped: set TRIVET_SHARED_DATA to a folder that holds falco/" name); \
+    return;                                                                        \
   }
 
 struct Falco {
@@ -33,10 +33,9 @@ struct Falco {
   SecurityPlugin plugin;
 
   explicit Falco(const std::string& file) {
-    auto configured = plugin.configure(
-        host.config("rules_files = [\"" + file + "\"]\nrule_matching = \"all\""));
-    REQUIRE_MESSAGE(configured.has_value(),
-                    (configured ? "" : configured.error().to_string()));
+    auto configured =
+        plugin.configure(host.config("rules_files = [\"" + file + "\"]\nrule_matching = \"all\""));
+    REQUIRE_MESSAGE(configured.has_value(), (configured ? "" : configured.error().to_string()));
     REQUIRE(plugin.start(host).has_value());
   }
   ~Falco() { plugin.stop(); }
@@ -98,9 +97,10 @@ TEST_CASE("the incubating rules have no error") {
 TEST_CASE("Read sensitive file untrusted: cat reads /etc/shadow, by whatever path") {
   FALCO_FILE_OR_SKIP(file, "falco_rules.yaml");
   Falco falco(file);
-  auto shell = falco.host.facts().add(
-      tree({.name = "bash", .exe = "/usr/bin/bash", .args = {"bash"}},
-           {tree({.name = "cat", .exe = "/usr/bin/cat", .args = {"cat", "/etc/shadow"}, .tty = 34816})}));
+  auto shell = falco.host.facts().add(tree(
+      {.name = "bash", .exe = "/usr/bin/bash", .args = {"bash"}},
+      {tree(
+          {.name = "cat", .exe = "/usr/bin/cat", .args = {"cat", "/etc/shadow"}, .tty = 34816})}));
   auto cat = falco.host.facts().named("cat");
   open_file(falco.host, cat, {.raw = "/etc/shadow", .path = "/etc/shadow"});
   auto records = falco.host.records<Alert>();
@@ -118,7 +118,7 @@ TEST_CASE("Read sensitive file untrusted: cat reads /etc/shadow, by whatever pat
   CHECK(falco.alerts() == Names{"Read sensitive file untrusted"});
   open_file(falco.host, cat, {.raw = "/etc/passwd", .path = "/etc/passwd"});
   open_file(falco.host, cat, {.raw = "/etc/shadow", .path = "/etc/shadow", .flags = O_WRONLY});
-  open_file(falco.host, cat, {.raw = "/etc/shadow"});  // failed
+  open_file(falco.host, cat, {.raw = "/etc/shadow"});                           // failed
   open_file(falco.host, shell, {.raw = "/etc/shadow", .path = "/etc/shadow"});  // trusted: a shell
   CHECK(falco.alerts() == Names{});
 }
@@ -127,9 +127,9 @@ TEST_CASE("Clear Log Activities: a log is opened with O_TRUNC") {
   FALCO_FILE_OR_SKIP(file, "falco_rules.yaml");
   Falco falco(file);
   auto bash = falco.host.facts().add(tree({.name = "bash", .args = {"bash"}}));
-  open_file(falco.host, bash,
-            {.raw = "/var/log/syslog", .path = "/var/log/syslog",
-             .flags = O_WRONLY | O_CREAT | O_TRUNC});
+  open_file(
+      falco.host, bash,
+      {.raw = "/var/log/syslog", .path = "/var/log/syslog", .flags = O_WRONLY | O_CREAT | O_TRUNC});
   CHECK(falco.alerts() == Names{"Clear Log Activities"});
   open_file(falco.host, bash,
             {.raw = "/var/log/syslog", .path = "/var/log/syslog", .flags = O_WRONLY | O_APPEND});
@@ -169,10 +169,9 @@ TEST_CASE("Create Symlink and Hardlink Over Sensitive Files") {
 TEST_CASE("Run shell untrusted: a shell below a server") {
   FALCO_FILE_OR_SKIP(file, "falco_rules.yaml");
   Falco falco(file);
-  falco.host.facts().add(
-      tree({.name = "nginx", .args = {"nginx: worker process"}},
-           {tree({.name = "perl", .args = {"perl", "x.cgi"}},
-                 {tree({.name = "sh", .args = {"sh", "-c", "id"}})})}));
+  falco.host.facts().add(tree({.name = "nginx", .args = {"nginx: worker process"}},
+                              {tree({.name = "perl", .args = {"perl", "x.cgi"}},
+                                    {tree({.name = "sh", .args = {"sh", "-c", "id"}})})}));
   falco.host.facts().add(tree({.name = "bash", .args = {"bash"}},
                               {tree({.name = "dash", .args = {"sh", "-c", "id"}})}));
   execute(falco.host, falco.host.facts().named("sh"));

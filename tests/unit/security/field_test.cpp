@@ -19,8 +19,11 @@ struct World {
   World() {
     Process sshd{.name = "sshd", .exe = "/usr/sbin/sshd", .args = {"sshd:", "root@pts/0"}};
     Process bash{.name = "bash", .exe = "/usr/bin/bash", .args = {"-bash"}};
-    Process cat{.name = "cat", .exe = "/usr/bin/cat", .cwd = "/tmp",
-                .args = {"./cat", "-n", "/etc/shadow"}, .tty = 34816};
+    Process cat{.name = "cat",
+                .exe = "/usr/bin/cat",
+                .cwd = "/tmp",
+                .args = {"./cat", "-n", "/etc/shadow"},
+                .tty = 34816};
     cat.sid = 1001;
     cat.login_uid = 0;
     cat.cap_effective = 1 << 5;

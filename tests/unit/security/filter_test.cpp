@@ -17,10 +17,11 @@ struct Judge {
   Definitions definitions;
 
   Judge() {
-    host.facts().add(tree({.name = "sshd"},
-                          {tree({.name = "bash"},
-                                {tree({.name = "cat", .exe = "/usr/bin/cat",
-                                       .args = {"cat", "-n", "Secret Key"}, .uid = 1000})})}));
+    host.facts().add(
+        tree({.name = "sshd"}, {tree({.name = "bash"}, {tree({.name = "cat",
+                                                              .exe = "/usr/bin/cat",
+                                                              .args = {"cat", "-n", "Secret Key"},
+                                                              .uid = 1000})})}));
     event.type = CALL_OPENAT;
     event.process = host.facts().named("cat");
     event.header = &header;
@@ -48,7 +49,8 @@ struct Judge {
     Evaluation evaluation;
     evaluation.resize(compiler.slots(), compiler.memos());
     evaluation.begin(event);
-    return evaluation.matches(*std::get<std::shared_ptr<const Filter>>(compiled)) ? "true" : "false";
+    return evaluation.matches(*std::get<std::shared_ptr<const Filter>>(compiled)) ? "true"
+                                                                                  : "false";
   }
 };
 
@@ -96,10 +98,14 @@ TEST_CASE("operators") {
 TEST_CASE("without a value every comparison is false, whatever the operator") {
   Judge judge;
   const char* no[] = {
-      "container.image.repository = x",       "container.image.repository != x",
-      "container.image.repository in (x)",    "container.image.repository contains x",
-      "container.image.repository exists",    "container.privileged = false",
-      "proc.aname[9] != x",                   "fd.sip != 1.2.3.4",
+      "container.image.repository = x",
+      "container.image.repository != x",
+      "container.image.repository in (x)",
+      "container.image.repository contains x",
+      "container.image.repository exists",
+      "container.privileged = false",
+      "proc.aname[9] != x",
+      "fd.sip != 1.2.3.4",
       "fd.sport < 1000",
   };
   for (const char* condition : no) {

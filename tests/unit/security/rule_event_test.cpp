@@ -14,10 +14,14 @@ TEST_CASE("paths become absolute as text") {
     const char* absolute;
   };
   const Row rows[] = {
-      {"/tmp", "a", "/tmp/a"},          {"/tmp", "../etc/shadow", "/etc/shadow"},
-      {"/tmp", "/etc//x/./y", "/etc/x/y"}, {"/tmp", "../../..", "/"},
-      {"/", "a/b/", "/a/b"},            {"", "a", "a"},
-      {"", "/a/../b", "/b"},            {"/tmp", "", ""},
+      {"/tmp", "a", "/tmp/a"},
+      {"/tmp", "../etc/shadow", "/etc/shadow"},
+      {"/tmp", "/etc//x/./y", "/etc/x/y"},
+      {"/tmp", "../../..", "/"},
+      {"/", "a/b/", "/a/b"},
+      {"", "a", "a"},
+      {"", "/a/../b", "/b"},
+      {"/tmp", "", ""},
   };
   for (const auto& row : rows) {
     CAPTURE(row.base);

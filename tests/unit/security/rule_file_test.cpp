@@ -32,7 +32,7 @@ TEST_CASE("mistakes are named with file, line and column") {
     std::string error;
   };
   const Row rows[] = {
-      {"not YAML", "- rule: [", "a.yaml:1:10: this is not YAML: "},
+      {"not YAML", "- rule: [", "a.yaml:1:1: this is not YAML: "},
       {"not a list", "rule: x\n",
        "a.yaml:1:1: a rule file is a list of items: start each with \"- rule:\", \"- macro:\" or "
        "\"- list:\""},
@@ -43,37 +43,43 @@ TEST_CASE("mistakes are named with file, line and column") {
        "a.yaml:2:3: unknown key \"conditon\": did you mean \"condition\"?"},
       {"missing key", "- rule: x\n  desc: d\n  condition: evt.num = 1\n  priority: info\n",
        "a.yaml:1:3: the rule \"x\" needs the key output"},
-      {"priority", "- rule: x\n  desc: d\n  condition: evt.num = 1\n  output: o\n  priority: warming\n",
+      {"priority",
+       "- rule: x\n  desc: d\n  condition: evt.num = 1\n  output: o\n  priority: warming\n",
        "a.yaml:5:13: unknown priority \"warming\": did you mean \"Warning\"?"},
       {"key twice", "- rule: x\n  desc: d\n  desc: e\n",
        "a.yaml:3:3: the key desc is written twice: remove one"},
       {"rule twice", rule("evt.num = 1") + rule("evt.num = 2"),
-       "a.yaml:6:3: the rule \"r\" was defined at line 1 of this file: remove one, or add to the first "
+       "a.yaml:6:3: the rule \"r\" was defined at line 1 of this file: remove one, or add to the "
+       "first "
        "with \"override: {...: append}\""},
-      {"macro twice", "- macro: m\n  condition: evt.num = 1\n- macro: m\n  condition: evt.num = 1\n",
+      {"macro twice",
+       "- macro: m\n  condition: evt.num = 1\n- macro: m\n  condition: evt.num = 1\n",
        "a.yaml:3:3: the macro \"m\" was defined at line 1 of this file: remove one, or add to the "
        "first with \"override: {...: append}\""},
       {"list items", "- list: l\n  items: x\n",
        "a.yaml:2:10: items must be a list: write [one, another]"},
-      {"append to nothing", "- list: known\n  items: [x]\n- list: knwn\n  items: [y]\n  append: true\n",
+      {"append to nothing",
+       "- list: known\n  items: [x]\n- list: knwn\n  items: [y]\n  append: true\n",
        "a.yaml:3:3: there is no list \"knwn\" to change: did you mean \"known\"?"},
-      {"plain scalar", rule("proc.name = a and fd.nam = b"),
-       "a.yaml:3:32: unknown field \"fd.nam\": did you mean \"fd.name\"?"},
-      {"quoted scalar", rule("\"proc.name = 'a' and fd.nam = b\""),
-       "a.yaml:3:35: unknown field \"fd.nam\": did you mean \"fd.name\"?"},
-      {"folded scalar", rule(">\n    proc.name = a\n      and proc.pname = b\n\n    and fd.nam = b"),
-       "a.yaml:7:9: unknown field \"fd.nam\": did you mean \"fd.name\"?"},
+      {"plain scalar", rule("proc.name = a and fd.nme = b"),
+       "a.yaml:3:32: unknown field \"fd.nme\": did you mean \"fd.name\"?"},
+      {"quoted scalar", rule("\"proc.name = 'a' and fd.nme = b\""),
+       "a.yaml:3:35: unknown field \"fd.nme\": did you mean \"fd.name\"?"},
+      {"folded scalar",
+       rule(">\n    proc.name = a\n      and proc.pname = b\n\n    and fd.nme = b"),
+       "a.yaml:7:9: unknown field \"fd.nme\": did you mean \"fd.name\"?"},
       {"literal scalar", rule("|\n    proc.name = a\n    and nosuch"),
        "a.yaml:5:9: unknown macro \"nosuch\": define it, or compare a field"},
-      {"plain over lines", rule("proc.name = a\n      and fd.nam = b"),
-       "a.yaml:4:11: unknown field \"fd.nam\": did you mean \"fd.name\"?"},
+      {"plain over lines", rule("proc.name = a\n      and fd.nme = b"),
+       "a.yaml:4:11: unknown field \"fd.nme\": did you mean \"fd.name\"?"},
       {"in a macro", "- macro: m\n  condition: >\n    (proc.name = a\n     and)\n" + rule("m"),
        "a.yaml:4:9: expected a field, a macro, \"not\" or \"(\" instead of \")\""},
       {"in the output",
        "- rule: r\n  desc: d\n  condition: evt.num = 1\n  output: a %proc.nam\n  priority: info\n",
        "a.yaml:4:14: unknown field \"proc.nam\": did you mean \"proc.name\"?"},
       {"end of a folded scalar", rule(">\n    proc.name = a and"),
-       "a.yaml:4:22: expected a field, a macro, \"not\" or \"(\" instead of the end of the condition"},
+       "a.yaml:4:22: expected a field, a macro, \"not\" or \"(\" instead of the end of the "
+       "condition"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.what);
@@ -85,13 +91,15 @@ TEST_CASE("mistakes are named with file, line and column") {
 TEST_CASE("a file of nothing, of comments, or of versions defines nothing") {
   CHECK(first_error({""}).empty());
   CHECK(first_error({"# nothing\n"}).empty());
-  CHECK(first_error({"- required_engine_version: 0.57.0\n- required_plugin_versions:\n    - name: c\n"
-                     "      version: 1\n"})
-            .empty());
+  CHECK(
+      first_error({"- required_engine_version: 0.57.0\n- required_plugin_versions:\n    - name: c\n"
+                   "      version: 1\n"})
+          .empty());
 }
 
 TEST_CASE("later files replace, append and switch") {
-  std::string base = "- list: l\n  items: [a]\n- macro: m\n  condition: (proc.name in (l))\n" + rule("m");
+  std::string base =
+      "- list: l\n  items: [a]\n- macro: m\n  condition: (proc.name in (l))\n" + rule("m");
   auto filter_text = [&](const std::string& more) {
     auto loaded = load({base, more});
     INFO(more);
@@ -124,17 +132,16 @@ TEST_CASE("an error in an appended part is placed in the file that appended") {
 }
 
 TEST_CASE("exceptions exclude what they list") {
-  auto loaded = load({rule("evt.type = execve") +
-                      "  exceptions:\n"
-                      "    - name: pairs\n"
-                      "      fields: [proc.name, fd.directory]\n"
-                      "      comps: [=, startswith]\n"
-                      "      values:\n"
-                      "        - [cat, \"/a b\"]\n"
-                      "        - [dog, /b]\n"
-                      "    - name: one\n"
-                      "      fields: proc.name\n"
-                      "      values: [x, y]\n"});
+  auto loaded = load({rule("evt.type = execve") + "  exceptions:\n"
+                                                  "    - name: pairs\n"
+                                                  "      fields: [proc.name, fd.directory]\n"
+                                                  "      comps: [=, startswith]\n"
+                                                  "      values:\n"
+                                                  "        - [cat, \"/a b\"]\n"
+                                                  "        - [dog, /b]\n"
+                                                  "    - name: one\n"
+                                                  "      fields: proc.name\n"
+                                                  "      values: [x, y]\n"});
   for (const auto& error : loaded.errors) MESSAGE(error.to_string());
   REQUIRE(loaded.errors.empty());
   const Filter& filter = *loaded.rules.rules().at(0)->filter;
@@ -146,10 +153,11 @@ TEST_CASE("exceptions exclude what they list") {
 }
 
 TEST_CASE("what is not built yet is a remark, not an error") {
-  auto loaded = load({rule("evt.type = ptrace", "p") + rule("proc.env[A] = b", "e") +
-                      rule("evt.type in (connect, sendto)", "c") +
-                      "- rule: k\n  desc: d\n  condition: ka.verb = x\n  output: o\n  priority: info\n"
-                      "  source: k8s_audit\n"});
+  auto loaded =
+      load({rule("evt.type = ptrace", "p") + rule("proc.env[A] = b", "e") +
+            rule("evt.type in (connect, sendto)", "c") +
+            "- rule: k\n  desc: d\n  condition: ka.verb = x\n  output: o\n  priority: info\n"
+            "  source: k8s_audit\n"});
   REQUIRE(loaded.errors.empty());
   REQUIRE(loaded.warnings.size() == 4);
   CHECK(loaded.warnings[0].to_string() ==
@@ -164,7 +172,8 @@ TEST_CASE("what is not built yet is a remark, not an error") {
 
 TEST_CASE("a file with a thousand mistakes tells some and stops") {
   std::string text;
-  for (int i = 0; i < 1000; ++i) text += rule("nosuch" + std::to_string(i), "r" + std::to_string(i));
+  for (int i = 0; i < 1000; ++i)
+    text += rule("nosuch" + std::to_string(i), "r" + std::to_string(i));
   CHECK(load({text}).errors.size() == kMaxRuleErrors);
 }
 

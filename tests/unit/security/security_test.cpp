@@ -89,7 +89,8 @@ TEST_CASE("only the hooks and profiles that rules need are asked for") {
   CHECK(settings.wanted[CALL_OPENAT] != 0);
   CHECK(settings.wanted[CALL_CONNECT] == 0);
 
-  Running nothing("- rule: r\n  desc: d\n  condition: evt.type = execve\n  output: o\n  priority: info");
+  Running nothing(
+      "- rule: r\n  desc: d\n  condition: evt.type = execve\n  output: o\n  priority: info");
   CHECK(nothing.host.specs.empty());
 }
 
@@ -104,9 +105,10 @@ TEST_CASE("rules are switched by name, tag and priority") {
     return *answer;
   };
   CHECK(states("").find("disabled") == std::string::npos);
-  CHECK(states("disable_rules = [\"Any shadow\"]") ==
-        R"([{"name":"Shadow read","priority":"Warning","state":"loaded","reason":""},)"
-        R"({"name":"Any shadow","priority":"Notice","state":"disabled","reason":"disabled by name"}])");
+  CHECK(
+      states("disable_rules = [\"Any shadow\"]") ==
+      R"([{"name":"Shadow read","priority":"Warning","state":"loaded","reason":""},)"
+      R"({"name":"Any shadow","priority":"Notice","state":"disabled","reason":"disabled by name"}])");
   CHECK(states("disable_tags = [\"files\"]").find("disabled by tag") != std::string::npos);
   CHECK(states("priority = \"warning\"").find("less urgent than Warning") != std::string::npos);
   auto mixed = states("disable_rules = [\"*\"]\nenable_tags = [\"T1555\"]");
@@ -122,9 +124,9 @@ TEST_CASE("what is wrong in the table is named with its place") {
 }
 
 TEST_CASE("every error of the files is told, the first first") {
-  CHECK(refusal("- rule: a\n  desc: d\n  condition: fd.nam = x\n  output: o\n  priority: info\n"
+  CHECK(refusal("- rule: a\n  desc: d\n  condition: fd.nme = x\n  output: o\n  priority: info\n"
                 "- rule: b\n  desc: d\n  condition: nosuch\n  output: o\n  priority: info\n") ==
-        "rules.yaml:3:14: unknown field \"fd.nam\": did you mean \"fd.name\"?\n"
+        "rules.yaml:3:14: unknown field \"fd.nme\": did you mean \"fd.name\"?\n"
         "rules.yaml:8:14: unknown macro \"nosuch\": define it, or compare a field");
 }
 
@@ -172,8 +174,9 @@ TEST_CASE("new rules are adopted live where the kernel tells enough, else refuse
 
   SecurityPlugin wider;
   REQUIRE(wider
-              .configure(with_rules(host, "- rule: c\n  desc: d\n  condition: evt.type = connect\n"
-                                          "  output: o\n  priority: info\n"))
+              .configure(with_rules(host,
+                                    "- rule: c\n  desc: d\n  condition: evt.type = connect\n"
+                                    "  output: o\n  priority: info\n"))
               .has_value());
   CHECK_FALSE(run.plugin.adopt(wider));
 }
