@@ -135,7 +135,7 @@ Result<void> NetworkPlugin::start(Host& host) {
     if (event.process && subjects_->concerns(*event.process)) look_for_subjects();
   });
   host.every(kTick, [this] { tick(); });
-  host.verb("policy", "The policy in force: its rules and what each did",
+  host.verb("policy show", "The policy in force: its rules and what each did",
             [this](const std::vector<std::string>& arguments) { return show_policy(arguments); });
   return {};
 }
@@ -201,7 +201,7 @@ void NetworkPlugin::tick() {
 }
 
 Result<std::string> NetworkPlugin::show_policy(const std::vector<std::string>& arguments) const {
-  if (!arguments.empty()) return Error{"network policy takes no arguments"};
+  if (!arguments.empty()) return Error{"policy show takes no arguments"};
   const policy_generation& generation = policy_.generation;
   std::string json = "{\"epoch\":" + std::to_string(maps_->epoch()) +
                      ",\"mode\":" + (generation.audit ? "\"audit\"" : "\"enforce\"") +

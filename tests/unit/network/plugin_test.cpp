@@ -239,7 +239,7 @@ TEST_CASE("The policy in force is shown with what each rule did since it was ins
   const auto key = static_cast<std::uint32_t>(POLICY_COUNT(POLICY_SLOT(epoch_of(host)), 0));
   const policy_count count{3, 2};
   REQUIRE(counts.update(std::as_bytes(std::span(&key, 1)), std::as_bytes(std::span(&count, 1))));
-  const auto shown = host.call("policy");
+  const auto shown = host.call("policy show");
   REQUIRE(shown);
   CHECK(*shown ==
         "{\"epoch\":1,\"mode\":\"enforce\",\"ingress\":\"allow\",\"egress\":\"allow\",\"rules\":"

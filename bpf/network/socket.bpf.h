@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A socket's state at hand, and a packet judged for the process behind it: what TCP and UDP share.
+ */
+#ifndef TRIVET_SOCKET_BPF_H
+#define TRIVET_SOCKET_BPF_H
+
+#include "network/account.bpf.h"
+
+#define AF_INET	 2
+#define AF_INET6 10
+
+#define PASS   1
+#define REFUSE 0
+
+static __always_inline struct socket_state *socket__state(struct bpf_sock *sk, __u64 cookie)
+{
+	struct socket_state *state =
+		bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!state)
+		count(FLOW_COUNT_SOCKET_UNTRACKED, 1);
+	else if (!state->flow.cookie)
+		state->flow.cookie = cookie;
+	return state;
+}
+
+static __always_inline void ask__about_packet(struct judgement *ask, const struct packet *packet,
+					      __u8 direction, __u64 epoch)
+{
+	ask->peer_address[0] = packet->peer_address[0];
+	ask->peer_address[1] = packet->peer_address[1];
+	ask->epoch = epoch;
+	ask->protocol = packet->protocol;
+	ask->direction = direction;
+	ask->port = direction == FLOW_EGRESS ? packet->peer_port : packet->local_port;
+	ask->no_ports = packet->no_ports;
+}
+
+/* Judges a packet for the socket's cgroup and the executable that owns it. */
+static __noinline int judge__packet(struct __sk_buff *skb, struct judgement *ask,
+				    struct flow *socket)
+{
+	ask->subjects = 0;
+	if (subjects__wanted(ask->epoch)) {
+		ask->subjects = subjects__of_socket_cgroups(skb, ask->epoch);
+		if (socket) {
+			struct policy_executable executable = socket->owner.executable;
+
+			ask->subjects |= subjects__of_executable(&executable, ask->epoch);
+		}
+	}
+	return judge(ask);
+}
+
+#endif /* TRIVET_SOCKET_BPF_H */

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * TCP: one flow for each socket, judged in the direction in which it was opened; replies pass with
+ * it. Until the accepted socket exists, its packets arrive with the listener's.
+ */
+#ifndef TRIVET_STREAM_BPF_H
+#define TRIVET_STREAM_BPF_H
+
+#include "network/socket.bpf.h"
+
+/* Linux gives up a handshake after 127 s (tcp_syn_retries); a later SYN from that port is
+ * another's. */
+#define HANDSHAKE_MAX_NS (128 * NS_PER_SECOND)
+
+/* Packets between a listener and a peer: the handshake, whose own socket does not exist yet. */
+static __noinline int handshake__packet(struct __sk_buff *skb, struct socket_state *state,
+					bool sent)
+{
+	__u64 epoch = policy__epoch(), now = bpf_ktime_get_boot_ns();
+	struct handshake_key key = {};
+	struct handshake *handshake;
+	struct judgement ask = {};
+	struct packet packet;
+
+	if (!packet__read(skb, &packet, sent)) {
+		count(FLOW_COUNT_UNREADABLE, 1);
+		return PASS;
+	}
+	key.cookie = bpf_get_socket_cookie(skb);
+	key.peer_address[0] = packet.peer_address[0];
+	key.peer_address[1] = packet.peer_address[1];
+	key.peer_port = packet.peer_port;
+	handshake = bpf_map_lookup_elem(&handshakes, &key);
+	if (handshake && !sent && packet.type == TCP_FLAG_SYN &&
+	    now - handshake->first_ns > HANDSHAKE_MAX_NS) {
+		bpf_map_delete_elem(&handshakes, &key);
+		handshake = NULL;
+	}
+	if (sent) {
+		/* Only an allowed SYN is answered. */
+		if (handshake) {
+			__sync_fetch_and_add(&handshake->sent_bytes, skb->len);
+			__sync_fetch_and_add(&handshake->sent_packets, 1);
+		}
+		return PASS;
+	}
+	if (!handshake || handshake->epoch != epoch) {
+		ask__about_packet(&ask, &packet, FLOW_INGRESS, epoch);
+		judge__packet(skb, &ask, state ? &state->flow : NULL);
+		if (ask.verdict == FLOW_DROPPED) {
+			count__dropped(IPPROTO_TCP);
+			denial__report(state ? &state->flow : NULL, &ask, &packet);
+			return REFUSE;
+		}
+	}
+	if (!handshake) {
+		struct handshake fresh = {.epoch = epoch, .first_ns = now, .rule = ask.rule};
+
+		/* What else arrives for a listener (scans, strays) belongs to no connection. */
+		if (!(packet.type & TCP_FLAG_SYN))
+			return PASS;
+		fresh.verdict = ask.verdict;
+		bpf_map_update_elem(&handshakes, &key, &fresh, BPF_NOEXIST);
+		handshake = bpf_map_lookup_elem(&handshakes, &key);
+		if (!handshake)
+			return PASS;
+	} else if (handshake->epoch != epoch) {
+		handshake->rule = ask.rule;
+		handshake->verdict = ask.verdict;
+		handshake->epoch = epoch;
+	}
+	__sync_fetch_and_add(&handshake->received_bytes, skb->len);
+	__sync_fetch_and_add(&handshake->received_packets, 1);
+	return PASS;
+}
+
+/*
+ * A connection that was there before the hooks: nobody saw who opened it. Servers sit on the lower
+ * port; a wrong guess shows in the direction only until the connection ends.
+ */
+static __always_inline __u8 stream__guess_direction(const struct packet *packet, __u32 tcp_state)
+{
+	if (tcp_state == BPF_TCP_SYN_SENT)
+		return FLOW_EGRESS;
+	return packet->local_port < packet->peer_port ? FLOW_INGRESS : FLOW_EGRESS;
+}
+
+/* Reads what the flow does not know yet from this packet, and judges it again for a new epoch. */
+static __noinline int stream__refresh(struct __sk_buff *skb, struct flow *flow, __u32 tcp_state,
+				      bool sent)
+{
+	__u64 epoch = policy__epoch();
+	struct judgement ask = {};
+	struct packet packet;
+	__u8 verdict;
+
+	if (!flow || !packet__read(skb, &packet, sent)) {
+		count(FLOW_COUNT_UNREADABLE, 1);
+		return 0;
+	}
+	if (!(flow->flags & ACCOUNT_FLOW))
+		flow__begin(flow, IPPROTO_TCP, stream__guess_direction(&packet, tcp_state),
+			    bpf_ktime_get_boot_ns());
+	/* Judge again where another program turned the connection to another peer. */
+	if (flow->peer_address[0] != packet.peer_address[0] ||
+	    flow->peer_address[1] != packet.peer_address[1] || flow->peer_port != packet.peer_port)
+		flow->epoch = 0;
+	flow__set_tuple(flow, &packet);
+	if (flow->epoch == epoch)
+		return 0;
+
+	ask__about_packet(&ask, &packet, flow->direction, epoch);
+	judge__packet(skb, &ask, flow);
+	verdict = flow->verdict;
+	flow->rule = ask.rule;
+	flow->verdict = ask.verdict;
+	flow->epoch = epoch;
+	if (verdict != ask.verdict && ask.verdict != FLOW_DROPPED && flow->flags & ACCOUNT_OPENED)
+		flow__report(flow, FLOW_OPEN);
+	else if (verdict != ask.verdict)
+		flow->reported_ns = 0;
+	return 0;
+}
+
+static __always_inline int stream__packet(struct __sk_buff *skb, struct bpf_sock *sk,
+					  struct socket_state *state, bool sent)
+{
+	struct flow *flow = &state->flow;
+	__u64 now = bpf_ktime_get_boot_ns();
+
+	if (flow->epoch != policy__epoch() ||
+	    (flow->flags & (ACCOUNT_FLOW | ACCOUNT_TUPLE)) != (ACCOUNT_FLOW | ACCOUNT_TUPLE))
+		stream__refresh(skb, flow, sk->state, sent);
+	if (flow->verdict == FLOW_DROPPED) {
+		flow__count_dropped(flow, now);
+		if (now - flow->reported_ns >= config.interval_ns)
+			flow__report_denial(flow);
+		return REFUSE;
+	}
+	flow__add(flow, sent, skb->len, now);
+	if (now - (flow->reported_ns ?: flow->first_ns) >= config.interval_ns &&
+	    !(flow->flags & ACCOUNT_ENDED))
+		flow__report(flow, FLOW_OPEN);
+	return PASS;
+}
+
+/* The accepted socket's flow begins with what its handshake counted at the listener. */
+static __always_inline void stream__accepted(struct sock *sk, struct flow *flow)
+{
+	struct handshake_key key = {.cookie = flow->cookie};
+	struct handshake *handshake;
+	__u64 local_address[2];
+
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
+		address__from_v4(key.peer_address, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+		address__from_v4(local_address, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+	} else {
+		BPF_CORE_READ_INTO(&key.peer_address, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32);
+		BPF_CORE_READ_INTO(&local_address, sk,
+				   __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32);
+	}
+	key.peer_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+
+	flow->flags = 0;
+	flow__begin(flow, IPPROTO_TCP, FLOW_INGRESS, bpf_ktime_get_boot_ns());
+	flow->cookie = bpf_get_socket_cookie(sk);
+	flow->local_address[0] = local_address[0];
+	flow->local_address[1] = local_address[1];
+	flow->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	flow->peer_address[0] = key.peer_address[0];
+	flow->peer_address[1] = key.peer_address[1];
+	flow->peer_port = key.peer_port;
+	flow->flags |= ACCOUNT_TUPLE;
+	handshake = bpf_map_lookup_elem(&handshakes, &key);
+	if (!handshake) {
+		count(FLOW_COUNT_HANDSHAKE_EVICTED, 1);
+		return;
+	}
+	flow->first_ns = handshake->first_ns;
+	flow->sent_bytes = handshake->sent_bytes;
+	flow->sent_packets = handshake->sent_packets;
+	flow->received_bytes = handshake->received_bytes;
+	flow->received_packets = handshake->received_packets;
+	flow->rule = handshake->rule;
+	flow->verdict = handshake->verdict;
+	flow->epoch = handshake->epoch;
+	bpf_map_delete_elem(&handshakes, &key);
+}
+
+#endif /* TRIVET_STREAM_BPF_H */
