@@ -6,10 +6,12 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -357,6 +359,67 @@ TEST_CASE("an unlinked program and one in memory are named as such") {
   ::kill(sleeper, SIGKILL);
   ::waitpid(sleeper, nullptr, 0);
   CHECK(unlinked.text() == "");
+}
+
+TEST_CASE("when a lane overflows, offered is delivered and dropped, and the gaps are the drops") {
+  Findings findings;
+  auto status = broker::launch(options(), [&](broker::Client& client) {
+    auto object = client.load("core", lifecycle());
+    auto maps = client.lanes();
+    if (!object || !maps) return 1;
+    std::uint64_t handed_on = 0;
+    auto reader = lanes::LaneReader::create(
+        std::move(*maps), [&](lanes::Batch&& batch) { handed_on += batch.size(); });
+    if (!reader) return 1;
+    auto totals = [&] {
+      lane_account sum{};
+      std::uint64_t delivered = 0;
+      auto accounts = (*reader)->accounts();
+      findings.expect(accounts.has_value(), "no accounts");
+      for (const auto& account : *accounts) {
+        if (account.lane != LANE_LIFECYCLE) continue;
+        sum.offered += account.kernel.offered;
+        sum.ring_full += account.kernel.ring_full;
+        sum.fault += account.kernel.fault + account.kernel.too_large + account.kernel.filtered;
+        delivered += account.delivered;
+      }
+      return std::pair{sum, delivered};
+    };
+    // Nobody reads; each program leaves a page of arguments.
+    std::string page(4000, 'x');
+    for (int i = 0; i < 8000 && (i % 100 != 0 || totals().first.ring_full < 100); i++) {
+      ::waitpid(spawn("/bin/true", {"/bin/true", page.c_str()}), nullptr, 0);
+    }
+    findings.expect(totals().first.ring_full >= 100, "the lane did not overflow");
+    (*reader)->read_round();
+    // A gap shows when a later record of the same CPU arrives.
+    for (int cpu = 0; cpu < ::get_nprocs(); cpu++) {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(cpu, &one);
+      ::sched_setaffinity(0, sizeof(one), &one);
+      ::waitpid(spawn("/bin/true", {"/bin/true"}), nullptr, 0);
+    }
+    // Other processes of the host go on: ask until nothing moved meanwhile.
+    for (int attempt = 0; attempt < 100; attempt++) {
+      (*reader)->read_round();
+      (*reader)->read_round();
+      auto [kernel, delivered] = totals();
+      std::uint64_t missing = (*reader)->counters(LANE_LIFECYCLE).missing;
+      bool same = kernel.offered == delivered + kernel.ring_full + kernel.fault &&
+                  missing == kernel.ring_full && handed_on == delivered;
+      if (same) return 0;
+      if (attempt == 99) {
+        findings.expect(false, "offered " + std::to_string(kernel.offered) + " delivered " +
+                                   std::to_string(delivered) + " dropped " +
+                                   std::to_string(kernel.ring_full) + " missing " +
+                                   std::to_string(missing));
+      }
+    }
+    return 1;
+  });
+  REQUIRE(status.has_value());
+  CHECK(findings.text() == "");
 }
 
 TEST_CASE("a main that was taken over has no right, no program, no link and no file of root's") {
