@@ -41,7 +41,7 @@ class Loopback {
     event.payload_bytes = event.captured_bytes = static_cast<__u32>(bytes.size());
     event.direction = static_cast<__u8>(direction);
     event.flags = static_cast<__u8>(flags | PAYLOAD_IN_ORDER | PAYLOAD_FOLLOWED |
-                                    (next_[from_client] == 1000 ? PAYLOAD_FIRST : 0u));
+                                    (next_[from_client] == 1000) * PAYLOAD_FIRST);
     // The kernel rounds records up.
     host_.deliver(event, std::string(bytes) + std::string(17, '\xee'));
   }
