@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Facts of a host with one process and nothing else, for fuzzers.
+#pragma once
+
+#include "trivet/facts.h"
+
+namespace trivet {
+
+class QuietFacts final : public Facts {
+ public:
+  const ProcessRef only = std::make_shared<const Process>(
+      Process{.key = {1, 10, 0}, .parent = {1, 10, 0}, .name = "cat", .exe = "/usr/bin/cat",
+              .cwd = "/tmp", .args = {"cat", "/etc/shadow"}});
+
+  ProcessRef process(const TaskKey& key) const override { return process(key.tgid); }
+  ProcessRef process(std::uint32_t tgid) const override { return tgid == 10 ? only : nullptr; }
+  void each_process(const std::function<void(const ProcessRef&)>& visit) const override {
+    visit(only);
+  }
+  std::optional<std::string> user_name(std::uint32_t) const override { return std::nullopt; }
+  std::optional<std::string> group_name(std::uint32_t) const override { return "root"; }
+  std::string cgroup_path(std::uint64_t) const override { return {}; }
+  std::string cgroup_root() const override { return {}; }
+  std::string hostname() const override { return "host"; }
+  std::int64_t boot_to_real_ns() const override { return 0; }
+};
+
+}  // namespace trivet
