@@ -31,7 +31,8 @@ std::string options_text(const po::options_description& options) {
   for (const auto& option : options.options()) {
     std::string shorter =
         option->canonical_display_name(po::command_line_style::allow_dash_for_short);
-    std::string value = option->semantic()->name();
+    // A flag's name would be "arg" all the same.
+    std::string value = option->semantic()->max_tokens() == 0 ? "" : option->semantic()->name();
     if (shorter.starts_with('-') && shorter.size() == 2) text += shorter + ", ";
     text += "--" + option->long_name() + (value.empty() ? "" : ' ' + value) + '\n';
     text += "        " + option->description() + '\n';

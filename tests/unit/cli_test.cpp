@@ -149,6 +149,7 @@ TEST_CASE("each command explains itself in the sections of a manual page") {
       CAPTURE(section);
       CHECK(outcome.out.find(section) != outcome.out.npos);
     }
+    CHECK(outcome.out.find("    -h, --help\n") != outcome.out.npos);
     CHECK(outcome.out == trivet_with({"help", verb}).out);
   }
   CHECK(trivet_with({"--help"}).out == trivet_with({"help"}).out);
