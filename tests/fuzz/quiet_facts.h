@@ -8,9 +8,12 @@ namespace trivet {
 
 class QuietFacts final : public Facts {
  public:
-  const ProcessRef only = std::make_shared<const Process>(
-      Process{.key = {1, 10, 0}, .parent = {1, 10, 0}, .name = "cat", .exe = "/usr/bin/cat",
-              .cwd = "/tmp", .args = {"cat", "/etc/shadow"}});
+  const ProcessRef only = std::make_shared<const Process>(Process{.key = {1, 10, 0},
+                                                                  .parent = {1, 10, 0},
+                                                                  .name = "cat",
+                                                                  .exe = "/usr/bin/cat",
+                                                                  .cwd = "/tmp",
+                                                                  .args = {"cat", "/etc/shadow"}});
 
   ProcessRef process(const TaskKey& key) const override { return process(key.tgid); }
   ProcessRef process(std::uint32_t tgid) const override { return tgid == 10 ? only : nullptr; }

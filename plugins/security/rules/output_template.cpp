@@ -18,6 +18,8 @@ Scalar scalar(const FieldValue& value) {
 
 std::variant<OutputTemplate, ConditionProblem> OutputTemplate::parse(std::string_view text,
                                                                      const Resolve& resolve) {
+  // YAML's folded text ends with a line break.
+  text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
   OutputTemplate out;
   std::string before;
   std::size_t at = !text.empty() && text.front() == '*' ? 1 : 0;

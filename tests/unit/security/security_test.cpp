@@ -22,7 +22,9 @@ const char* const kTwoRules = R"(
 - rule: Any shadow
   desc: d
   condition: evt.type in (open, openat) and fd.filename = shadow
-  output: any 100%% %fd.filename
+  output: >
+    any 100%%
+    %fd.filename
   priority: notice
 )";
 
