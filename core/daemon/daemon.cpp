@@ -263,6 +263,8 @@ std::string Daemon::status() const {
   if (lifecycle_) report.hooks.push_back({kCorePlugin, lifecycle_->hooks});
   for (const auto* host : plugins_->hosts()) {
     report.hooks.push_back({host->name(), host->hooks()});
+    const auto verbs = host->verbs();
+    report.verbs.insert(report.verbs.end(), verbs.begin(), verbs.end());
   }
   report.lanes = lane_status(*reader_, *dispatcher_);
   report.tables = tables_->states();

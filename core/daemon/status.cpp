@@ -25,6 +25,25 @@ Json plugin_list(const std::vector<PluginState>& plugins) {
   return list;
 }
 
+// "fentry: Operation not permitted; ..." for the tiers that were tried before the one in use.
+std::string refusals(const HookState& hook) {
+  std::string text;
+  for (const auto& tier : hook.tried)
+    if (!tier.refusal.empty()) text += (text.empty() ? "" : "; ") + tier.tier + ": " + tier.refusal;
+  return text;
+}
+
+Json hook_summaries(const std::vector<OwnedHooks>& owners) {
+  Json list = Json::array();
+  for (const auto& owner : owners)
+    for (const auto& hook : owner.hooks)
+      list.push_back({{"plugin", owner.owner},
+                      {"hook", hook.hook},
+                      {"tier", hook.tier},
+                      {"refused", refusals(hook)}});
+  return list;
+}
+
 Json hook_list(const std::vector<OwnedHooks>& owners) {
   Json list = Json::array();
   for (const auto& owner : owners)
@@ -70,12 +89,15 @@ std::string to_json(const StatusReport& report) {
                       {"rows", table.rows},
                       {"bytes", table.bytes},
                       {"records", table.appended}});
+  Json verbs = Json::array();
+  for (const auto& verb : report.verbs) verbs.push_back({{"verb", verb.name}, {"help", verb.help}});
   return dump({{"version", report.version},
                {"uptime_ns", report.uptime_ns},
                {"plugins", plugin_list(report.plugins)},
-               {"hooks", hook_list(report.hooks)},
+               {"hooks", hook_summaries(report.hooks)},
                {"lanes", std::move(lanes)},
                {"tables", std::move(tables)},
+               {"verbs", std::move(verbs)},
                {"processes", report.facts.processes}});
 }
 

@@ -37,13 +37,14 @@ struct StatusReport {
   std::vector<PluginState> plugins;
   std::vector<OwnedHooks> hooks;
   std::vector<LaneStatus> lanes;
+  std::vector<PluginVerb> verbs;
   std::vector<TableState> tables;
   HostFacts::Counts facts{};
 };
 
 // One JSON object; docs/control-protocol.md lists its members.
 std::string to_json(const StatusReport& report);
-// The hooks alone, as `trivet doctor -o json` prints them.
+// Every hook with all that was tried, as `trivet doctor -o json` prints them.
 std::string to_json(const std::vector<OwnedHooks>& hooks);
 // What `trivet reload` is told: the plugins as they are now.
 std::string reload_answer(const std::vector<PluginState>& plugins, bool needs_restart);
