@@ -489,6 +489,6 @@ def test_the_policy_in_force_tells_what_each_rule_did(network):
     daemon, _ = network(DENY_CONNECT)
     for _ in range(3):
         connect_error("127.0.0.9", 7070)
-    shown = json.loads(daemon.call("policy", "show").stdout)
+    shown = json.loads(daemon.call("policy", "show", "-o", "json").stdout)
     assert shown["mode"] == "enforce"
     assert shown["rules"] == [{"name": "not that host", "judged": 3, "dropped": 3}]
