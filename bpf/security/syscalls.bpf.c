@@ -10,13 +10,12 @@
  * and sees all.
  */
 #include "lanes.bpf.h"
-#include "path.bpf.h"
 #include <bpf/bpf_endian.h>
-#include "security/syscalls.h"
+#include "security/calls.bpf.h"
+#include "security/tail.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define AT_FDCWD  -100
 #define AF_UNIX	  1
 #define AF_INET	  2
 #define AF_INET6  10
@@ -29,107 +28,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define S_IFSOCK  0140000
 #define S_IFDIR	  0040000
 
-/* Room for the paths of an event; each of the up to four is at most CALL_PATH_MAX long. */
-#define TAIL_MAX (4 * CALL_PATH_MAX)
-
 const volatile struct syscalls_config config = {};
-
-/* An event under construction. None of these programs ever interrupts another on its CPU. */
-struct call_scratch {
-	union {
-		struct {
-			struct file_open_event event;
-			char tail[TAIL_MAX];
-		} open;
-		struct {
-			struct file_link_event event;
-			char tail[TAIL_MAX];
-		} link;
-		struct {
-			struct socket_connect_event event;
-			char tail[CALL_SOCKET_PATH_MAX];
-		} connect;
-	};
-	struct path_buffer path;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct call_scratch);
-} call_scratches SEC(".maps");
-
-static __always_inline struct call_scratch *call_scratch(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&call_scratches, &zero);
-}
-
-/* Where the next path of a tail goes: at most three are before it. */
-static __always_inline __u32 tail__bound(__u32 used)
-{
-	asm volatile("" : "+r"(used));
-	return used > 3 * CALL_PATH_MAX ? 3 * CALL_PATH_MAX : used;
-}
-
-/* Each tail__add_* appends to a tail of which `used` bytes are taken, and answers the bytes added.
- */
-static __noinline __u32 tail__add_argument(char *tail, __u32 used, __u64 argument)
-{
-	long size = bpf_probe_read_user_str(tail + tail__bound(used), CALL_PATH_MAX,
-					    (const void *)argument);
-
-	return size > 0 ? size - 1 : 0;
-}
-
-static __noinline __u32 tail__add_path(struct call_scratch *scratch, char *tail, __u32 used,
-				       struct path *path)
-{
-	return path__read(path, &scratch->path, tail + tail__bound(used));
-}
-
-static __always_inline struct file *file_of(__s32 descriptor)
-{
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd);
-	struct file *file = NULL;
-
-	if (descriptor < 0 || (__u32)descriptor >= BPF_CORE_READ(table, max_fds))
-		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), files + descriptor);
-	return file;
-}
-
-static __always_inline struct path *path_of(struct file *file)
-{
-	return __builtin_preserve_access_index((struct path *)&file->f_path);
-}
-
-/* The folder that a relative path starts from. Nothing for an absolute one. */
-static __always_inline __u32 tail__add_base(struct call_scratch *scratch, char *tail, __u32 used,
-					    char first, __s32 directory)
-{
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct path *path;
-
-	if (first == '/')
-		return 0;
-	if (directory == AT_FDCWD) {
-		struct fs_struct *fs = BPF_CORE_READ(task, fs);
-
-		path = __builtin_preserve_access_index(&fs->pwd);
-	} else {
-		struct file *file = file_of(directory);
-
-		if (!file)
-			return 0;
-		path = path_of(file);
-	}
-	return tail__add_path(scratch, tail, used, path);
-}
 
 static __always_inline bool call__wanted(enum security_call call, __u32 profile)
 {
@@ -142,11 +41,6 @@ static __always_inline bool call__wanted(enum security_call call, __u32 profile)
 		lane__count(LANE_CANDIDATE, name##_id, filtered);                                  \
 		0;                                                                                 \
 	})
-
-/* Arguments of a call in the order of its prototype. */
-struct call_arguments {
-	__u64 value[5];
-};
 
 static __noinline int open__returned(enum security_call call, struct call_arguments *arguments,
 				     long result)
@@ -391,15 +285,6 @@ static __noinline int connect__returned(struct call_arguments *arguments, long r
 	return 0;
 }
 
-static __always_inline void arguments__read(struct call_arguments *arguments, struct pt_regs *regs)
-{
-	arguments->value[0] = PT_REGS_PARM1_CORE_SYSCALL(regs);
-	arguments->value[1] = PT_REGS_PARM2_CORE_SYSCALL(regs);
-	arguments->value[2] = PT_REGS_PARM3_CORE_SYSCALL(regs);
-	arguments->value[3] = PT_REGS_PARM4_CORE_SYSCALL(regs);
-	arguments->value[4] = PT_REGS_PARM5_CORE_SYSCALL(regs);
-}
-
 /* Tier "tracepoint": one program for each call. */
 #define CALL_RETURNED(name, body)                                                                  \
 	SEC("tracepoint/syscalls/sys_exit_" #name)                                                 \
@@ -426,112 +311,7 @@ CALL_RETURNED(linkat, link__returned(CALL_LINKAT, &arguments, result))
 CALL_RETURNED(symlinkat, link__returned(CALL_SYMLINKAT, &arguments, result))
 CALL_RETURNED(connect, connect__returned(&arguments, result))
 
-/* Tier "tp_btf": the exit of every call, told apart by number (asm/unistd_64.h, unistd_32.h). */
-static __always_inline bool task__in_compat_call(void)
-{
-#ifdef __TARGET_ARCH_x86
-	struct task_struct *task = (void *)bpf_get_current_task();
-
-	return BPF_CORE_READ(task, thread_info.status) & 2; /* TS_COMPAT */
-#else
-	return false;
-#endif
-}
-
-static __always_inline enum security_call call_of(__u64 number, bool compat)
-{
-#ifdef __TARGET_ARCH_x86
-	if (compat) {
-		switch (number) {
-		case 5:
-			return CALL_OPEN;
-		case 8:
-			return CALL_CREAT;
-		case 9:
-			return CALL_LINK;
-		case 83:
-			return CALL_SYMLINK;
-		case 295:
-			return CALL_OPENAT;
-		case 303:
-			return CALL_LINKAT;
-		case 304:
-			return CALL_SYMLINKAT;
-		case 342:
-			return CALL_OPEN_BY_HANDLE_AT;
-		case 362:
-			return CALL_CONNECT;
-		case 437:
-			return CALL_OPENAT2;
-		}
-		return CALL_COUNT;
-	}
-	switch (number) {
-	case 2:
-		return CALL_OPEN;
-	case 42:
-		return CALL_CONNECT;
-	case 85:
-		return CALL_CREAT;
-	case 86:
-		return CALL_LINK;
-	case 88:
-		return CALL_SYMLINK;
-	case 257:
-		return CALL_OPENAT;
-	case 265:
-		return CALL_LINKAT;
-	case 266:
-		return CALL_SYMLINKAT;
-	case 304:
-		return CALL_OPEN_BY_HANDLE_AT;
-	case 437:
-		return CALL_OPENAT2;
-	}
-#else
-	switch (number) {
-	case 36:
-		return CALL_SYMLINKAT;
-	case 37:
-		return CALL_LINKAT;
-	case 56:
-		return CALL_OPENAT;
-	case 203:
-		return CALL_CONNECT;
-	case 265:
-		return CALL_OPEN_BY_HANDLE_AT;
-	case 437:
-		return CALL_OPENAT2;
-	}
-#endif
-	return CALL_COUNT;
-}
-
-static __always_inline __u64 call__number(struct pt_regs *regs)
-{
-#ifdef __TARGET_ARCH_x86
-	return (__s32)BPF_CORE_READ(regs, orig_ax);
-#else
-	return BPF_CORE_READ(regs, syscallno);
-#endif
-}
-
-/* 32-bit x86 calls pass bx, cx, dx, si, di, and come in half of each register. */
-static __always_inline void arguments__read_any(struct call_arguments *arguments,
-						struct pt_regs *regs, bool compat)
-{
-	arguments__read(arguments, regs);
-#ifdef __TARGET_ARCH_x86
-	if (compat) {
-		arguments->value[0] = (__u32)BPF_CORE_READ(regs, bx);
-		arguments->value[1] = (__u32)BPF_CORE_READ(regs, cx);
-		arguments->value[2] = (__u32)BPF_CORE_READ(regs, dx);
-		arguments->value[3] = (__u32)BPF_CORE_READ(regs, si);
-		arguments->value[4] = (__u32)BPF_CORE_READ(regs, di);
-	}
-#endif
-}
-
+/* Tier "tp_btf": the exit of every call, told apart by number. */
 SEC("tp_btf/sys_exit")
 int BPF_PROG(open_raw_exit, struct pt_regs *regs, long result)
 {
