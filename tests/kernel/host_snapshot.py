@@ -1,20 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a daemon could leave behind on the host: kernel programs, links, maps, mounts, qdiscs, cgroups."""
 
+import contextlib
+import glob
 import json
 import os
+import re
 import subprocess
 import time
 
 
 def bpf_objects(kind):
-    """{id: what it is} of all programs, links or maps, with the pids that hold it."""
+    """{id: what bpftool says} of all programs, links or maps."""
     done = subprocess.run(["bpftool", "-j", kind, "show"], capture_output=True, check=True, text=True)
-    objects = {}
-    for entry in json.loads(done.stdout or "[]"):
-        holders = tuple(sorted(p["pid"] for p in entry.get("pids", [])))
-        objects[entry["id"]] = (entry.get("type", "?"), entry.get("name", ""), holders)
-    return objects
+    return {entry["id"]: entry for entry in json.loads(done.stdout or "[]")}
+
+
+def held(objects):
+    """{kind: ids} of what live processes hold by a descriptor, and what that in turn holds."""
+    ids = {"prog": set(), "link": set(), "map": set()}
+    for path in glob.iglob("/proc/[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if "bpf" in os.readlink(path):
+                with open(path.replace("/fd/", "/fdinfo/")) as file:
+                    for kind, number in re.findall(r"^(prog|link|map)_id:\s*(\d+)", file.read(), re.M):
+                        ids[kind].add(int(number))
+    ids["prog"] |= {objects["link"][i]["prog_id"] for i in ids["link"] & objects["link"].keys()}
+    for ident in ids["prog"] & objects["prog"].keys():
+        ids["map"] |= set(objects["prog"][ident].get("map_ids", []))
+    return ids
 
 
 def mounts(*types):
@@ -48,11 +62,12 @@ def left_behind(before):
     """Sentences on what is there now and was not before. Objects that a live process holds are its
     business: the daemon under test has ended."""
     after, faults = take(), []
+    theirs = held(after)
     for kind in ("prog", "link", "map"):
-        for ident in after[kind].keys() - before[kind].keys():
-            what, name, holders = after[kind][ident]
-            if not holders:
-                faults.append(f"{kind} {ident} ({what}, {name or 'no name'}) is still there")
+        for ident in after[kind].keys() - before[kind].keys() - theirs[kind]:
+            entry = after[kind][ident]
+            name = entry.get("name", "no name")
+            faults.append(f"{kind} {ident} ({entry.get('type', '?')}, {name}) is still there")
     for kind in ("mount", "cgroup", "pinned", "qdisc"):
         faults += [f"{kind} {thing} is still there" for thing in after[kind] - before[kind]]
     return faults
