@@ -258,18 +258,22 @@ int BPF_PROG(network_sock_state, struct sock *sk, int oldstate, int newstate)
 static __always_inline void socket__used(struct sock *sk)
 {
 	struct socket_state *state;
-	__u16 family, protocol;
+	__u16 family;
 
 	if (!sk)
 		return;
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	/* First what every send after the first one takes, and sockets of other families. */
+	state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+	if (state && state->flow.flags & ACCOUNT_OWNER_SEEN)
+		return;
+	family = sk->__sk_common.skc_family;
 	if (family != AF_INET && family != AF_INET6)
 		return;
-	protocol = BPF_CORE_READ(sk, sk_protocol);
-	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+	if (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_UDP)
 		return;
-	state = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!state || state->flow.flags & ACCOUNT_OWNER_SEEN)
+	if (!state)
+		state = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!state)
 		return;
 	owner__set_current(&state->flow.owner);
 	state->flow.flags |= ACCOUNT_OWNER_SEEN;
