@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/toml_file.h"
 
-#define TOML_EXCEPTIONS 0
+// toml++ 3.3 asserts, or with NDEBUG assumes, that a table header starts with a key: "[!]" would be
+// undefined behaviour. Its assertions throw here instead.
+#undef NDEBUG
+struct BrokenAssumption {};
+static constexpr void assume(bool holds) {
+  if (!holds) throw BrokenAssumption();
+}
+#define TOML_ASSERT(expression) assume(static_cast<bool>(expression))
+#define TOML_EXCEPTIONS 1
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <filesystem>
 
 namespace trivet {
@@ -196,17 +205,48 @@ Result<void> collect(const Config& config, std::vector<NamedFile>& found) {
 
 }  // namespace
 
+namespace {
+
+bool breaks_parser(std::string_view text) {
+  try {
+    (void)toml::parse(text);
+  } catch (const BrokenAssumption&) {
+    return true;
+  } catch (const toml::parse_error&) {
+  }
+  return false;
+}
+
+// The line whose header broke the parser: the last of the shortest beginning of the text that does.
+std::uint32_t broken_line(std::string_view text) {
+  std::vector<std::size_t> ends;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\n') ends.push_back(i);
+  }
+  auto first = std::partition_point(ends.begin(), ends.end(), [&](std::size_t end) {
+    return !breaks_parser(text.substr(0, end));
+  });
+  return static_cast<std::uint32_t>(first - ends.begin()) + 1;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Config>> parse_toml(const std::string& path, const std::string& text,
                                            FileSource& files) {
-  toml::parse_result result = toml::parse(text, path);
-  if (!result) {
-    const toml::parse_error& error = result.error();
+  std::shared_ptr<const toml::table> table;
+  try {
+    table = std::make_shared<const toml::table>(toml::parse(text, path));
+  } catch (const toml::parse_error& error) {
     auto begin = error.source().begin;
     return Error{std::string(error.description()), 0, Place{path, begin.line, begin.column}};
   }
-  auto table = std::make_shared<const toml::table>(std::move(result).table());
+  catch (const BrokenAssumption&) {
+    return Error{"a table header must hold a name: write [name] or [[name]]", 0,
+                 Place{path, broken_line(text), 0}};
+  }
   const toml::table& root = *table;
-  return std::unique_ptr<Config>(std::make_unique<TomlTable>(std::move(table), root, path, "", files));
+  return std::unique_ptr<Config>(
+      std::make_unique<TomlTable>(std::move(table), root, path, "", files));
 }
 
 Result<std::vector<NamedFile>> named_files(const Config& config) {

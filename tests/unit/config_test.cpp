@@ -32,6 +32,10 @@ TEST_CASE("a wrong configuration is refused with its place and the remedy") {
       {"schema = 1\n[daemon\n", "trivet.toml:2:8: "},
       {"schema = \n", "trivet.toml:1:10: "},
       {"a = 1\na = 2\n", "trivet.toml:2:"},
+      {"schema = 1\n[!]\n[daemon]\n",
+       "trivet.toml:2: a table header must hold a name: write [name] or [[name]]"},
+      {"schema = 1\n[daemon]\n[[[x]]]",
+       "trivet.toml:3: a table header must hold a name: write [name] or [[name]]"},
       {"[daemon]\n",
        "trivet.toml:1:1: schema is missing: this trivet knows schema 1; write \"schema = 1\" at the "
        "top"},
