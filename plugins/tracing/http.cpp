@@ -158,9 +158,8 @@ void HttpConversation::probe(Side& side, const Segment& segment) {
   side.probe.clear();
   if (role_known_) return;
   unknown_bytes_ += segment.bytes.size() + segment.unseen;
-  // The first bytes of a connection leave no doubt, unless a server speaks first.
-  if ((segment.first && side.direction == received) || ++strikes_ > max_strikes ||
-      unknown_bytes_ > max_unknown_bytes) {
+  // The first bytes of a connection leave no doubt; nor is it HTTP where a server speaks first.
+  if (segment.first || ++strikes_ > max_strikes || unknown_bytes_ > max_unknown_bytes) {
     finished_ = true;
   }
 }
