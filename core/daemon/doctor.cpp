@@ -66,6 +66,7 @@ int examine(const Launched& launched, bool json) {
 
   probe(kCorePlugin, lifecycle_object());
   for (const auto& settings : configuration->plugins) {
+    if (!settings.enabled) continue;
     const auto plugin = plugins.create(settings.name);
     if (!plugin) {
       sound = false;
