@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::uint64_t ms = 1'000'000;
 
-// Both ends of a connection as one socket sees them, and what its conversation concludes. Each event
-// takes a millisecond; what is lost is an event, not a packet: the ends go on.
+// Both ends of a connection as one socket sees them, and what its conversation concludes. Each
+// event takes a millisecond; what is lost is an event, not a packet: the ends go on.
 class Wire final : public HttpConversation::Listener {
  public:
   explicit Wire(bool at_server = true, HttpOptions options = {})
@@ -225,8 +225,9 @@ TEST_CASE("what an Upgrade or CONNECT leads to is not followed") {
     Wire wire;
     wire.client(upgrade ? "GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
                         : "CONNECT example.org:443 HTTP/1.1\r\n\r\n");
-    wire.server(upgrade ? "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x05hello"
-                        : "HTTP/1.1 200 Connection established\r\n\r\n\x16\x03\x01");
+    wire.server(upgrade
+                    ? "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x05hello"
+                    : "HTTP/1.1 200 Connection established\r\n\r\n\x16\x03\x01");
     REQUIRE(wire.records.size() == 1);
     CHECK(wire.records[0].status == (upgrade ? 101u : 200u));
     CHECK(wire.conversation.finished());
@@ -248,7 +249,8 @@ TEST_CASE("an ambiguous message ends the conversation with an error") {
   Wire wire;
   wire.client(get("/1"));
   wire.server(ok(""));
-  wire.client("POST /2 HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET");
+  wire.client(
+      "POST /2 HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET");
   REQUIRE(wire.records.size() == 2);
   CHECK(wire.records[1].path == "/2");
   CHECK(wire.records[1].error == "malformed");
@@ -301,8 +303,8 @@ TEST_CASE("lost events never give a wrong pair, with and without pipelining") {
   std::size_t asked_singly = 0;  // by clients that do not pipeline
   std::size_t whole_singly = 0;
   while (asked < 100'000) {
-    const unsigned depth = 1 + random() % 4;        // requests under way at a time
-    const unsigned loss = 1 + random() % 200;       // lost events in ten thousand
+    const unsigned depth = 1 + random() % 4;   // requests under way at a time
+    const unsigned loss = 1 + random() % 200;  // lost events in ten thousand
     const unsigned requests = 1 + random() % 300;
     Wire wire(random() % 2 == 0);
     const auto lost = [&] { return random() % 10'000 < loss; };

@@ -69,7 +69,8 @@ const std::vector<Row> rows = {
     {"a request without a body", Kind::request, "GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n",
      "GET /a?b=c 1.1|Host=x{} "},
     {"pipelined requests", Kind::request,
-     "GET /1 HTTP/1.1\r\n\r\nPOST /2 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /3 HTTP/1.0\r\n\r\n",
+     "GET /1 HTTP/1.1\r\n\r\nPOST /2 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /3 "
+     "HTTP/1.0\r\n\r\n",
      "GET /1 1.1{} POST /2 1.1|Content-Length=3{abc} GET /3 1.0{} "},
     {"any token is a method", Kind::request, "M-SEARCH * HTTP/1.1\r\n\r\n", "M-SEARCH * 1.1{} "},
     {"empty lines before a request (2.2)", Kind::request, "\r\n\r\nGET / HTTP/1.1\r\n\r\n",

@@ -16,7 +16,9 @@ constexpr std::uint64_t server_cookie = 2;
 constexpr std::uint16_t client_port = 40000;
 constexpr std::uint16_t server_port = 80;
 
-void address(std::uint8_t (&into)[16], const char* text) { inet_pton(AF_INET6, text, into); }
+void address(std::uint8_t (&into)[16], const char* text) {
+  inet_pton(AF_INET6, text, into);
+}
 
 // Both sockets of a connection over loopback, as the kernel programs tell of them.
 class Loopback {
@@ -31,7 +33,8 @@ class Loopback {
     next_[from_client] += static_cast<std::uint32_t>(bytes.size()) + ((flags & PAYLOAD_FIN) != 0);
   }
 
-  void payload(bool at_client, payload_direction direction, std::string_view bytes, unsigned flags) {
+  void payload(bool at_client, payload_direction direction, std::string_view bytes,
+               unsigned flags) {
     const bool from_client = at_client == (direction == PAYLOAD_SENT);
     socket_payload_event event{};
     event.header.socket_cookie = first_cookie_ + !at_client;
@@ -94,7 +97,8 @@ struct Started {
   ProcessRef nginx;
 };
 
-constexpr std::string_view request = "GET /hello?x=1 HTTP/1.1\r\nHost: localhost\r\nCookie: a=b\r\n\r\n";
+constexpr std::string_view request =
+    "GET /hello?x=1 HTTP/1.1\r\nHost: localhost\r\nCookie: a=b\r\n\r\n";
 constexpr std::string_view response = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
 }  // namespace
