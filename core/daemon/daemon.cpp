@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <future>
 #include <iterator>
@@ -169,11 +170,15 @@ Result<void> Daemon::back_fill() {
     filled += static_cast<std::size_t>(got);
     std::size_t used = 0;
     while (filled - used >= sizeof(event_header)) {
-      const auto& header = *reinterpret_cast<const event_header*>(buffer.data() + used);
+      event_header header;
+      std::memcpy(&header, buffer.data() + used, sizeof(header));
       if (header.size < sizeof(event_header) || header.size > buffer.size())
         return Error{"the iterator of processes wrote a record of a wrong size"};
       if (header.size > filled - used) break;
-      facts_->apply(std::span<const std::byte>(buffer).subspan(used, header.size));
+      // The kernel writes records end to end; a copy is aligned as their structs need it.
+      const auto start = buffer.begin() + static_cast<std::ptrdiff_t>(used);
+      const std::vector<std::byte> record(start, start + header.size);
+      facts_->apply(record);
       used += header.size;
     }
     std::copy(buffer.begin() + static_cast<std::ptrdiff_t>(used),
