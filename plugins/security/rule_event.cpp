@@ -176,9 +176,11 @@ std::string open_flag_names(std::uint32_t flags) {
   return out.append(access[flags & O_ACCMODE]);
 }
 
-std::string errno_name(std::int64_t code) {
-  const char* name = code > 0 && code < 4096 ? strerrorname_np(static_cast<int>(code)) : nullptr;
-  return name ? name : std::to_string(code);
+std::string error_name(std::int64_t result) {
+  // The kernel's errors are -4095 to -1.
+  const char* name =
+      result < 0 && result > -4096 ? strerrorname_np(static_cast<int>(-result)) : nullptr;
+  return name ? name : std::to_string(result);
 }
 
 std::string capability_names(std::uint64_t set) {

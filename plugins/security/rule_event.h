@@ -88,8 +88,8 @@ std::string absolute_path(std::string_view base, std::string_view path);
 
 // "O_RDONLY|O_CLOEXEC"
 std::string open_flag_names(std::uint32_t flags);
-// "ENOENT" for 2; the number where it has no name.
-std::string errno_name(std::int64_t code);
+// "ENOENT" for -2, what a call returned; the number where it has no name.
+std::string error_name(std::int64_t result);
 // "CAP_CHOWN CAP_KILL"
 std::string capability_names(std::uint64_t set);
 

@@ -34,7 +34,7 @@ std::string clock_text(const RuleEvent& event, const char* format, const char* s
 }
 
 std::string result_name(const RuleEvent& event) {
-  return event.failed() ? errno_name(-event.result) : "SUCCESS";
+  return event.failed() ? error_name(event.result) : "SUCCESS";
 }
 
 std::string octal(std::uint32_t number) {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads Falco's YAML into definitions. The YAML library is included here only, and its exceptions
 // end here.
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <initializer_list>
+#include <sstream>
 
 #include "security/rules/definitions.h"
 
@@ -14,6 +16,38 @@ namespace {
 // How an item changes what an earlier one defined.
 enum class Change { none, append, replace };
 
+// yaml-cpp 0.7 takes some texts, such as a lone ",", for documents without end: it does not move
+// past what it cannot read. Counting them first is the way to notice.
+class DocumentCounter final : public YAML::EventHandler {
+ public:
+  static constexpr int kMost = 1000;
+
+  static bool too_many(const std::string& text) {
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    DocumentCounter counter;
+    while (counter.documents_ <= kMost && parser.HandleNextDocument(counter)) {
+    }
+    return counter.documents_ > kMost;
+  }
+
+  void OnDocumentStart(const YAML::Mark&) override { ++documents_; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+ private:
+  int documents_ = 0;
+};
+
 class FileReader {
  public:
   FileReader(const TextFile& file, Definitions& definitions, std::vector<Error>& errors)
@@ -21,6 +55,9 @@ class FileReader {
 
   void read() {
     try {
+      if (DocumentCounter::too_many(file_->text)) {
+        return add({"this is not YAML: start each item with \"- \"", 0, {file_->path, 1, 1}});
+      }
       for (const auto& document : YAML::LoadAll(file_->text)) {
         if (document.IsNull()) continue;
         if (!document.IsSequence()) {

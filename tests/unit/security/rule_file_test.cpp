@@ -33,6 +33,8 @@ TEST_CASE("mistakes are named with file, line and column") {
   };
   const Row rows[] = {
       {"not YAML", "- rule: [", "a.yaml:1:1: this is not YAML: "},
+      {"a comma that yaml-cpp never passes", ",",
+       "a.yaml:1:1: this is not YAML: start each item with \"- \""},
       {"not a list", "rule: x\n",
        "a.yaml:1:1: a rule file is a list of items: start each with \"- rule:\", \"- macro:\" or "
        "\"- list:\""},
