@@ -56,7 +56,8 @@ TRIVET_STATIC_ASSERT(sizeof(struct event_header) == 72, "event_header is a contr
 
 /*
  * What became of the events of one type in one lane, per CPU, counted where it happens:
- * offered = filtered + delivered + ring_full + too_large + fault, delivered being the reader's count.
+ * offered = filtered + delivered + ring_full + too_large + fault, delivered being the reader's
+ * count.
  */
 struct lane_account {
 	__u64 offered;	 /* the hook saw something that this event could tell */

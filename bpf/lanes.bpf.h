@@ -18,7 +18,8 @@
 		__uint(max_entries, bytes);                                                        \
 	} name SEC(".maps")
 
-/* Sizes in bytes, powers of two: fork storms and alert bursts fit while the reader is away 100 ms. */
+/* Sizes in bytes, powers of two: fork storms and alert bursts fit while the reader is away 100 ms.
+ */
 LANE_RING(lane_lifecycle, 8 << 20);
 LANE_RING(lane_alert, 1 << 20);
 LANE_RING(lane_candidate, 16 << 20);
@@ -118,7 +119,8 @@ static __always_inline void header__set_current(struct event_header *header)
 #define event_reserve(lane, name)                                                                  \
 	({                                                                                         \
 		__u64 sequence__ = lane__next_sequence(lane);                                      \
-		struct name *event__ = bpf_ringbuf_reserve(lane__ring(lane), sizeof(struct name), 0); \
+		struct name *event__ =                                                             \
+			bpf_ringbuf_reserve(lane__ring(lane), sizeof(struct name), 0);             \
 		lane__count(lane, name##_id, offered);                                             \
 		if (event__)                                                                       \
 			header__init(&event__->header, lane, name##_id, name##_version,            \
@@ -132,8 +134,8 @@ static __always_inline void header__set_current(struct event_header *header)
 
 /*
  * event_send(lane, name, event, size): copies an event of `size` bytes that was built in scratch
- * memory of `limit` bytes (a constant) into the lane. For events with a tail of variable length: one
- * reservation of the exact size, the time taken after it.
+ * memory of `limit` bytes (a constant) into the lane. For events with a tail of variable length:
+ * one reservation of the exact size, the time taken after it.
  */
 #define event_send(lane, name, event, size_, limit)                                                \
 	({                                                                                         \

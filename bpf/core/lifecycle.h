@@ -11,15 +11,15 @@
 #define PROCESS_PATH_MAX 4096
 /* Path of a cgroup below the cgroup2 root; systemd's deepest container scopes stay below 400. */
 #define PROCESS_CGROUP_MAX 1024
-#define PROCESS_COMM_MAX 16
+#define PROCESS_COMM_MAX   16
 
 enum process_flags {
-	PROCESS_SNAPSHOT = 1 << 0,	  /* was running before the hooks: told by the back-fill */
+	PROCESS_SNAPSHOT = 1 << 0, /* was running before the hooks: told by the back-fill */
 	PROCESS_ARGS_TRUNCATED = 1 << 1,
 	PROCESS_EXE_UPPER_LAYER = 1 << 2, /* from the upper layer of an overlay file system */
 	PROCESS_EXE_MEMFD = 1 << 3,
-	PROCESS_EXE_WRITABLE = 1 << 4,	  /* some permission bit allows writing */
-	PROCESS_HOST_PID_NS = 1 << 5,	  /* in the initial pid namespace */
+	PROCESS_EXE_WRITABLE = 1 << 4, /* some permission bit allows writing */
+	PROCESS_HOST_PID_NS = 1 << 5,  /* in the initial pid namespace */
 };
 
 /* A new thread group. The child inherits the rest from its parent; header.task is the child. */

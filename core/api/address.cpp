@@ -50,8 +50,8 @@ std::string IpAddress::to_string() const {
     return inet_ntop(AF_INET, bytes.data(), text, sizeof(text));
   }
 
-  // Written out, since glibc's inet_ntop abbreviates a single zero group (RFC 5952, 4.2.2 forbids it)
-  // and prints ::/96 addresses with dots.
+  // Written out, since glibc's inet_ntop abbreviates a single zero group (RFC 5952, 4.2.2 forbids
+  // it) and prints ::/96 addresses with dots.
   std::array<unsigned, 8> groups;
   for (std::size_t i = 0; i < 8; ++i) groups[i] = bytes[2 * i] << 8 | bytes[2 * i + 1];
   std::size_t best = 8, best_length = 1;

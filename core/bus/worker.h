@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A plugin's thread, and the bounded queue in front of it. Whatever is queued runs on that thread in
-// the order in which it came; timers run between. Every method is thread-safe.
+// A plugin's thread, and the bounded queue in front of it. Whatever is queued runs on that thread
+// in the order in which it came; timers run between. Every method is thread-safe.
 #pragma once
 
 #include <array>
@@ -32,8 +32,8 @@ class Worker {
     Task run;
   };
 
-  // Bytes of waiting events that a lane may hold in one queue. Whoever offers leaves out the events of
-  // a lane that is full: a flood of bulk never costs an alert.
+  // Bytes of waiting events that a lane may hold in one queue. Whoever offers leaves out the events
+  // of a lane that is full: a flood of bulk never costs an alert.
   static constexpr std::size_t kMaxLaneBytes = 64u << 20;
   // Records of other plugins that may wait; the newest is refused.
   static constexpr std::size_t kMaxRecords = 65'536;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line: what each verb was asked for. run, check and doctor are done elsewhere in the core
-// and called through Commands; all other verbs are clients of the daemon and complete here.
+// The command line: what each verb was asked for. run, check and doctor are done elsewhere in the
+// core and called through Commands; all other verbs are clients of the daemon and complete here.
 #pragma once
 
 #include <functional>
@@ -26,8 +26,8 @@ struct RunOptions {
 };
 
 struct CheckOptions {
-  std::optional<std::string> config;    // none if only rules or policies are to be checked
-  std::vector<std::string> rules;       // files or folders, instead of the configuration's
+  std::optional<std::string> config;  // none if only rules or policies are to be checked
+  std::vector<std::string> rules;     // files or folders, instead of the configuration's
   std::vector<std::string> policies;
   std::string plugins;
 };

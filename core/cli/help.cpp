@@ -11,7 +11,8 @@ constexpr std::string_view kUsualExit =
     "2  wrong usage\n";
 
 const std::vector<HelpPage> kPages = {
-    {"", "see and guard a Linux server from its kernel", "COMMAND [OPTION...]\ntrivet NOUN VERB [ARGUMENT...]",
+    {"", "see and guard a Linux server from its kernel",
+     "COMMAND [OPTION...]\ntrivet NOUN VERB [ARGUMENT...]",
      "trivet watches one host through eBPF. Three plugins share what it sees: security\n"
      "judges events by rules in Falco's language and raises alerts, tracing turns\n"
      "traffic into requests, network enforces policy and counts flows.\n"
@@ -83,7 +84,8 @@ const std::vector<HelpPage> kPages = {
      "\n"
      "A reader that is too slow loses the oldest records that wait for it: their number\n"
      "is told on standard error.\n",
-     "", "sudo trivet observe alerts -f\n"
+     "",
+     "sudo trivet observe alerts -f\n"
      "        Print alerts as they come.\n"
      "sudo trivet observe requests -n 1000 -o json | jq 'select(.status >= 500)'\n"
      "        Failed requests among the last thousand.\n"
@@ -101,7 +103,8 @@ const std::vector<HelpPage> kPages = {
      "trivet version\n"},
     {"help", "print a page of help", "help [COMMAND]",
      "Prints the page of a command; the same as its --help.\n", "", "trivet help observe\n"},
-    {"NOUN VERB", "run a verb that a plugin added", "NOUN VERB [ARGUMENT...] [-s SOCKET] [-o FORMAT]",
+    {"NOUN VERB", "run a verb that a plugin added",
+     "NOUN VERB [ARGUMENT...] [-s SOCKET] [-o FORMAT]",
      "Asks the running trivet. \"trivet status\" lists what its plugins offer. An argument that\n"
      "starts with a dash goes behind \"--\".\n",
      "", "sudo trivet network policy\n        Run the verb \"policy\" of the plugin network.\n"},
@@ -124,7 +127,9 @@ void append_section(std::string& out, std::string_view title, std::string_view b
 
 }  // namespace
 
-const std::vector<HelpPage>& help_pages() { return kPages; }
+const std::vector<HelpPage>& help_pages() {
+  return kPages;
+}
 
 const HelpPage* help_page(std::string_view verb) {
   auto found = std::ranges::find(kPages, verb, &HelpPage::verb);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the files that the configuration names are reached: opened here in `trivet check`, by the broker
-// in the daemon, whose main process may open nothing.
+// How the files that the configuration names are reached: opened here in `trivet check`, by the
+// broker in the daemon, whose main process may open nothing.
 #pragma once
 
 #include <string>
@@ -32,7 +32,8 @@ class PlainFiles : public FileSource {
   Result<std::string> read(const std::string& path) override;
 };
 
-// Reads a descriptor to its end. Takes no ownership. Error if it is not a regular file or too large.
+// Reads a descriptor to its end. Takes no ownership. Error if it is not a regular file or too
+// large.
 Result<std::string> read_text(int descriptor, const std::string& path);
 
 }  // namespace trivet

@@ -20,16 +20,24 @@ namespace {
 
 std::string_view type_name(toml::node_type type) {
   switch (type) {
-    case toml::node_type::string: return "a string";
-    case toml::node_type::integer: return "an integer";
-    case toml::node_type::floating_point: return "a number with a fraction";
-    case toml::node_type::boolean: return "true or false";
-    case toml::node_type::array: return "a list";
-    case toml::node_type::table: return "a table";
+    case toml::node_type::string:
+      return "a string";
+    case toml::node_type::integer:
+      return "an integer";
+    case toml::node_type::floating_point:
+      return "a number with a fraction";
+    case toml::node_type::boolean:
+      return "true or false";
+    case toml::node_type::array:
+      return "a list";
+    case toml::node_type::table:
+      return "a table";
     case toml::node_type::date:
     case toml::node_type::time:
-    case toml::node_type::date_time: return "a date or time";
-    case toml::node_type::none: break;
+    case toml::node_type::date_time:
+      return "a date or time";
+    case toml::node_type::none:
+      break;
   }
   return "nothing";
 }
@@ -239,8 +247,7 @@ Result<std::unique_ptr<Config>> parse_toml(const std::string& path, const std::s
   } catch (const toml::parse_error& error) {
     auto begin = error.source().begin;
     return Error{std::string(error.description()), 0, Place{path, begin.line, begin.column}};
-  }
-  catch (const BrokenAssumption&) {
+  } catch (const BrokenAssumption&) {
     return Error{"a table header must hold a name: write [name] or [[name]]", 0,
                  Place{path, broken_line(text), 0}};
   }
@@ -255,7 +262,9 @@ Result<std::vector<NamedFile>> named_files(const Config& config) {
   return found;
 }
 
-bool names_files(std::string_view key) { return key.ends_with("_file") || key.ends_with("_files"); }
+bool names_files(std::string_view key) {
+  return key.ends_with("_file") || key.ends_with("_files");
+}
 
 std::string beside(const std::string& configuration_file, const std::string& path) {
   std::filesystem::path relative(path);

@@ -12,8 +12,9 @@
 
 namespace trivet {
 
-// Parses `text`, which came from `path`. Files that it names are reached through `files`, which must
-// outlive the Config. The tables that a Config hands out stay valid without it. Errors carry the place.
+// Parses `text`, which came from `path`. Files that it names are reached through `files`, which
+// must outlive the Config. The tables that a Config hands out stay valid without it. Errors carry
+// the place.
 Result<std::unique_ptr<Config>> parse_toml(const std::string& path, const std::string& text,
                                            FileSource& files);
 
@@ -23,8 +24,8 @@ struct NamedFile {
   Place place;
 };
 
-// Every path named by a key that ends in _file or _files, at any depth of `config`, in the files that
-// those are not looked into: all that the daemon may open. Error for a value that is no text.
+// Every path named by a key that ends in _file or _files, at any depth of `config`, in the files
+// that those are not looked into: all that the daemon may open. Error for a value that is no text.
 Result<std::vector<NamedFile>> named_files(const Config& config);
 
 // Whether a key names files by the rule above.

@@ -13,21 +13,24 @@
 namespace trivet {
 namespace {
 
-// The largest record is a request with two bodies; a daemon that sends more without a line end is none.
+// The largest record is a request with two bodies; a daemon that sends more without a line end is
+// none.
 constexpr std::size_t kMaxAnswerBytes = 64 << 20;
 
 Error nobody_answers(int code, const std::string& path) {
   if (code == EACCES || code == EPERM) {
-    return Error{"the control socket " + path +
-                     " refuses this user: be root or a member of the group that control.group names",
-                 code,
-                 {}};
+    return Error{
+        "the control socket " + path +
+            " refuses this user: be root or a member of the group that control.group names",
+        code,
+        {}};
   }
   if (code == ENOENT || code == ECONNREFUSED) {
-    return Error{"no trivet answers at " + path +
-                     ": is it running? start it with \"trivet run\", or name its socket with --socket",
-                 code,
-                 {}};
+    return Error{
+        "no trivet answers at " + path +
+            ": is it running? start it with \"trivet run\", or name its socket with --socket",
+        code,
+        {}};
   }
   return system_error(code, "cannot connect to " + path);
 }

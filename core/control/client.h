@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CLI's end of the control socket: see docs/control-protocol.md. One request for each connection.
-// Single thread, blocking.
+// The CLI's end of the control socket: see docs/control-protocol.md. One request for each
+// connection. Single thread, blocking.
 #pragma once
 
 #include <cstdint>

@@ -14,7 +14,9 @@ constexpr std::size_t kBatchRows = 64;
 
 }  // namespace
 
-Connection::~Connection() { close(socket_); }
+Connection::~Connection() {
+  close(socket_);
+}
 
 bool Connection::read(std::size_t max_request_bytes) {
   char bytes[16 << 10];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One client of the control socket: its buffers and what it follows. Used by the server's loop only,
-// on its thread.
+// One client of the control socket: its buffers and what it follows. Used by the server's loop
+// only, on its thread.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,8 @@ class Connection {
   int socket() const { return socket_; }
   std::uint64_t id() const { return id_; }
 
-  // Reads what has come; false if the connection failed. A client that stops sending may still read.
+  // Reads what has come; false if the connection failed. A client that stops sending may still
+  // read.
   bool read(std::size_t max_request_bytes);
   // Takes the next whole request line, unless an answer is still due.
   bool next_line(std::string& line);
@@ -43,7 +44,8 @@ class Connection {
   // Starts to send rows: those given, and then the follower's if there is one.
   void stream(const ObserveRequest& request, std::vector<Row> rows,
               std::shared_ptr<Follower> follower);
-  // Turns rows into output until the buffer holds `output_bytes`. Returns rows that the client lost.
+  // Turns rows into output until the buffer holds `output_bytes`. Returns rows that the client
+  // lost.
   std::uint64_t fill(const Origin& origin, std::size_t output_bytes);
 
   // Closes once everything has been written.

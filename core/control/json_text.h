@@ -7,9 +7,9 @@
 
 namespace trivet {
 
-// Objects as "name: value" lines, nested ones indented; a list of objects as a table of their members;
-// a string as it is. Hostile characters are escaped, but for the line breaks of a string answer. Ends
-// with a line break unless empty. Text that is no JSON is returned escaped.
+// Objects as "name: value" lines, nested ones indented; a list of objects as a table of their
+// members; a string as it is. Hostile characters are escaped, but for the line breaks of a string
+// answer. Ends with a line break unless empty. Text that is no JSON is returned escaped.
 std::string json_to_text(std::string_view json);
 
 // The same JSON indented.

@@ -25,7 +25,9 @@ std::string_view name_of(RecordFormat format) {
   return "compact";
 }
 
-Json parse(std::string_view text) { return Json::parse(text, nullptr, false); }
+Json parse(std::string_view text) {
+  return Json::parse(text, nullptr, false);
+}
 
 // A line for the other end. Text that is no UTF-8 is repaired instead of refused.
 std::string line_of(const Json& json) {
@@ -124,9 +126,13 @@ std::string write_error(const Error& error) {
   return line_of(Json{{"error", error.to_string()}, {"code", error.code}});
 }
 
-std::string write_dropped(std::uint64_t rows) { return line_of(Json{{"dropped", rows}}); }
+std::string write_dropped(std::uint64_t rows) {
+  return line_of(Json{{"dropped", rows}});
+}
 
-std::string write_end() { return "{\"end\":true}\n"; }
+std::string write_end() {
+  return "{\"end\":true}\n";
+}
 
 std::string write_record(std::string_view json) {
   return "{\"record\":" + std::string(json) + "}\n";

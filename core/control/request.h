@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests and answers of the control socket as text: see docs/control-protocol.md. With json_text.h
-// the only user of the JSON library. Pure; any thread.
+// Requests and answers of the control socket as text: see docs/control-protocol.md. With
+// json_text.h the only user of the JSON library. Pure; any thread.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,9 @@ enum class RecordFormat { compact, json, falco, text };
 
 // What `observe` asks for.
 struct ObserveRequest {
-  std::string table;         // "alerts", "requests", "flows", or any table's name
-  bool follow = false;       // go on with new records
-  std::size_t limit = 100;   // newest records to begin with
+  std::string table;        // "alerts", "requests", "flows", or any table's name
+  bool follow = false;      // go on with new records
+  std::size_t limit = 100;  // newest records to begin with
   RecordFormat format = RecordFormat::compact;
   bool colour = false;
 };
@@ -50,7 +50,7 @@ std::string write_line(std::string_view line);
 
 struct ControlAnswer {
   enum class Kind { result, error, line, dropped, end } kind;
-  std::string text;           // JSON text of a result, a line to print, or of a record
+  std::string text;  // JSON text of a result, a line to print, or of a record
   Error error;
   std::uint64_t dropped = 0;
 };

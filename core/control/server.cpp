@@ -181,8 +181,8 @@ class ControlServer::Loop {
                " may not use the control socket: be root or a member of the group that "
                "control.group names";
     } else if (connections_.size() >= options_.max_clients) {
-      reason = "trivet serves " + std::to_string(options_.max_clients) +
-               " clients already: close one";
+      reason =
+          "trivet serves " + std::to_string(options_.max_clients) + " clients already: close one";
     }
     if (reason.empty()) return;
     ++refused_;
@@ -275,7 +275,8 @@ class ControlServer::Loop {
       return;
     }
     if (request.follow) {
-      auto follower = tables_.follow(names, options_.follower, request.limit, [event = wake_] { signal(*event); });
+      auto follower = tables_.follow(names, options_.follower, request.limit,
+                                     [event = wake_] { signal(*event); });
       connection.stream(request, {}, std::move(follower));
     } else {
       connection.stream(request, tables_.snapshot(names, request.limit), nullptr);
@@ -329,17 +330,20 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(int listener, Tables
     close(listener);
     return error;
   }
-  return std::unique_ptr<ControlServer>(
-      new ControlServer(std::make_unique<Loop>(listener, epoll, wake, tables, std::move(origin),
-                                               std::move(dispatch), log, options)));
+  return std::unique_ptr<ControlServer>(new ControlServer(std::make_unique<Loop>(
+      listener, epoll, wake, tables, std::move(origin), std::move(dispatch), log, options)));
 }
 
 ControlServer::ControlServer(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
 
 ControlServer::~ControlServer() = default;
 
-void ControlServer::set_group(std::optional<gid_t> group) { loop_->set_group(group); }
+void ControlServer::set_group(std::optional<gid_t> group) {
+  loop_->set_group(group);
+}
 
-ControlCounts ControlServer::counts() const { return loop_->counts(); }
+ControlCounts ControlServer::counts() const {
+  return loop_->counts();
+}
 
 }  // namespace trivet

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The daemon's end of the control socket: see docs/control-protocol.md. One thread serves all clients;
-// a second one runs the verbs, which may wait for a plugin. A client that does not read is no burden
-// to the others: its queue of records is bounded and drops the oldest, counted and told.
+// The daemon's end of the control socket: see docs/control-protocol.md. One thread serves all
+// clients; a second one runs the verbs, which may wait for a plugin. A client that does not read is
+// no burden to the others: its queue of records is bounded and drops the oldest, counted and told.
 #pragma once
 
 #include <sys/types.h>
@@ -25,15 +25,15 @@ using Dispatch =
     std::function<Result<std::string>(const std::string& verb, const std::vector<std::string>&)>;
 
 struct ControlOptions {
-  std::optional<gid_t> group;      // whose members may use the socket, beside root and this user
+  std::optional<gid_t> group;  // whose members may use the socket, beside root and this user
   std::size_t max_clients = 64;
   std::size_t max_request_bytes = 64 << 10;
   TableLimits follower{4096, 16 << 20};  // what waits for one client
-  std::size_t output_bytes = 1 << 20; // that wait in one client's buffer before rows are held back
+  std::size_t output_bytes = 1 << 20;  // that wait in one client's buffer before rows are held back
 };
 
 struct ControlCounts {
-  std::uint64_t clients = 0;       // now
+  std::uint64_t clients = 0;  // now
   std::uint64_t requests = 0;
   std::uint64_t refused = 0;       // peers without the right, or above max_clients
   std::uint64_t dropped_rows = 0;  // that slow clients did not get

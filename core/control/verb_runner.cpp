@@ -6,11 +6,10 @@
 namespace trivet {
 
 VerbRunner::VerbRunner(
-    std::function<Result<std::string>(const std::string&, const std::vector<std::string>&)> dispatch,
+    std::function<Result<std::string>(const std::string&, const std::vector<std::string>&)>
+        dispatch,
     std::function<void()> answered)
-    : dispatch_(std::move(dispatch)),
-      answered_(std::move(answered)),
-      thread_([this] { loop(); }) {}
+    : dispatch_(std::move(dispatch)), answered_(std::move(answered)), thread_([this] { loop(); }) {}
 
 VerbRunner::~VerbRunner() {
   {

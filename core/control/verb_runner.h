@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs control verbs one after the other on a thread of its own, since a verb may wait for a plugin or
-// for the broker, and the socket's clients must not.
+// Runs control verbs one after the other on a thread of its own, since a verb may wait for a plugin
+// or for the broker, and the socket's clients must not.
 #pragma once
 
 #include <condition_variable>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `trivet check`: everything that start-up would validate, without root and without starting anything.
+// `trivet check`: everything that start-up would validate, without root and without starting
+// anything.
 #include <fcntl.h>
 
 #include <cerrno>
@@ -102,8 +103,7 @@ int check(const CheckOptions& options) {
     std::cerr << "error: " << result.error().to_string() << '\n';
   };
   if (options.config) judge(check_config(*options.config, plugins));
-  if (!options.rules.empty())
-    judge(check_files("security", "rules_files", options.rules, plugins));
+  if (!options.rules.empty()) judge(check_files("security", "rules_files", options.rules, plugins));
   if (!options.policies.empty())
     judge(check_files("network", "policy_file", options.policies, plugins));
   if (valid) std::cout << "valid\n";

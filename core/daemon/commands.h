@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The verbs that the core itself carries out. Each returns the exit status and has printed its errors.
+// The verbs that the core itself carries out. Each returns the exit status and has printed its
+// errors.
 #pragma once
 
 #include "cli/commands.h"

@@ -64,10 +64,9 @@ int Daemon::run() {
     stop();
     return 1;
   }
-  log_.info("trivet is running",
-            {{"version", TRIVET_VERSION},
-             {"metrics", "port " + std::to_string(endpoint_->port())},
-             {"processes", std::to_string(facts_->counts().processes)}});
+  log_.info("trivet is running", {{"version", TRIVET_VERSION},
+                                  {"metrics", "port " + std::to_string(endpoint_->port())},
+                                  {"processes", std::to_string(facts_->counts().processes)}});
   loop_->run([this](int signal) { on_signal(signal); }, kTick, [this] { publish_metrics(); });
   log_.info("trivet is stopping");
   stop();
@@ -84,11 +83,10 @@ Result<void> Daemon::start() {
   facts_ = std::make_unique<HostFacts>(find_cgroup_root(mountinfo));
   registry_ = std::make_unique<Registry>(0);
   metrics_ = registry_->scope();
-  const HostServices services{
-      broker_, *facts_, log_,
-      [this](const RecordSchema& schema, std::shared_ptr<const void> row) {
-        record(schema, std::move(row));
-      }};
+  const HostServices services{broker_, *facts_, log_,
+                              [this](const RecordSchema& schema, std::shared_ptr<const void> row) {
+                                record(schema, std::move(row));
+                              }};
   plugins_ = std::make_unique<PluginSet>(broker_, services, *registry_, log_);
 
   const auto settings = read_configuration(options_.config_path, files_, plugins_->names());
@@ -141,8 +139,8 @@ Result<void> Daemon::watch_processes() {
                  {"hook", hook.hook},
                  {"tier", hook.tier.empty() ? "none" : hook.tier}})
         .set(1);
-  // Hooks first, then the back-fill, then the reader: a process that starts meanwhile is told twice,
-  // never not at all.
+  // Hooks first, then the back-fill, then the reader: a process that starts meanwhile is told
+  // twice, never not at all.
   if (auto filled = back_fill(); !filled) log_.warning(filled.error().to_string());
   auto lanes = broker_.lanes();
   if (!lanes) return lanes.error();
@@ -256,8 +254,9 @@ Result<std::string> Daemon::run_verb(const std::string& verb,
   for (auto* host : plugins_->hosts())
     for (const auto& offered : host->verbs()) known.push_back(offered.name);
   const auto near = nearest(verb, known);
-  return Error{"there is no verb " + verb +
-               (near.empty() ? "; a plugin that is off offers none" : "; did you mean " + near + "?")};
+  return Error{
+      "there is no verb " + verb +
+      (near.empty() ? "; a plugin that is off offers none" : "; did you mean " + near + "?")};
 }
 
 std::string Daemon::status() const {

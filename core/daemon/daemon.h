@@ -29,9 +29,9 @@ namespace trivet {
 
 // What the launcher knows and main cannot find out.
 struct DaemonOptions {
-  std::string config_path;           // absolute
+  std::string config_path;  // absolute
   std::optional<gid_t> control_group;
-  bool print_records = false;        // standard output is a terminal
+  bool print_records = false;  // standard output is a terminal
 };
 
 class Daemon {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `trivet doctor`: tries every tier of every hook on this kernel and says which would be used and why
-// not a better one. Works while a daemon runs; leaves nothing behind.
+// `trivet doctor`: tries every tier of every hook on this kernel and says which would be used and
+// why not a better one. Works while a daemon runs; leaves nothing behind.
 #include <unistd.h>
 
 #include <iostream>
@@ -26,8 +26,8 @@ void print(const OwnedHooks& owned) {
       if (!tried.refusal.empty())
         std::cout << "    " << tried.tier << " refused: " << tried.refusal << '\n';
       else
-        std::cout << "    " << tried.tier << " works"
-                  << (tried.tier == hook.tier ? ", in use" : "") << '\n';
+        std::cout << "    " << tried.tier << " works" << (tried.tier == hook.tier ? ", in use" : "")
+                  << '\n';
   }
 }
 
@@ -89,8 +89,9 @@ int examine(const Launched& launched, bool json) {
 }  // namespace
 
 int doctor(const DoctorOptions& options) {
-  const auto status = launch({.config = options.config, .plugins = options.plugins, .control = false},
-                             [&](const Launched& launched) { return examine(launched, options.json); });
+  const auto status =
+      launch({.config = options.config, .plugins = options.plugins, .control = false},
+             [&](const Launched& launched) { return examine(launched, options.json); });
   if (status) return *status;
   std::cerr << "error: " << status.error().to_string() << '\n';
   return kExitFailure;

@@ -17,7 +17,8 @@ struct Installation {
   bool build_tree = false;
 };
 
-// Of the running program, from /proc/self/exe. `plugin_directory` replaces the usual one if not empty.
+// Of the running program, from /proc/self/exe. `plugin_directory` replaces the usual one if not
+// empty.
 Installation find_installation(const std::string& plugin_directory);
 
 // `path` from the working directory, without links resolved.
@@ -27,8 +28,8 @@ struct User {
   uid_t uid;
   gid_t gid;
 };
-// The account that main runs as: `name`, or nobody (65534) if there is none of that name. Never root:
-// an account with uid 0 is refused by answering nobody.
+// The account that main runs as: `name`, or nobody (65534) if there is none of that name. Never
+// root: an account with uid 0 is refused by answering nobody.
 User find_user(const std::string& name);
 // The group of that name.
 std::optional<gid_t> find_group(const std::string& name);

@@ -36,7 +36,9 @@ bool per_cpu(std::uint32_t type) {
          type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
 }
 
-std::uint64_t address(const void* pointer) { return reinterpret_cast<std::uint64_t>(pointer); }
+std::uint64_t address(const void* pointer) {
+  return reinterpret_cast<std::uint64_t>(pointer);
+}
 
 }  // namespace
 
@@ -83,8 +85,8 @@ Result<bool> KernelMap::erase(std::span<const std::byte> key) {
   return failure("delete from");
 }
 
-Result<void> KernelMap::each(
-    const std::function<bool(std::span<const std::byte>, std::span<const std::byte>)>& visit) const {
+Result<void> KernelMap::each(const std::function<bool(std::span<const std::byte>,
+                                                      std::span<const std::byte>)>& visit) const {
   std::vector<std::byte> key(map_.key_size), next(map_.key_size), value(value_size_);
   bool first = true;
   // A hash that changes meanwhile can send the walk back to its start: bound it.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A BPF map used through its descriptor with bpf(2) alone: the main process needs no libbpf for it, and
-// may do no more than the descriptor's mode allows. Thread-safe as the system call is.
+// A BPF map used through its descriptor with bpf(2) alone: the main process needs no libbpf for it,
+// and may do no more than the descriptor's mode allows. Thread-safe as the system call is.
 #pragma once
 
 #include "broker/client.h"

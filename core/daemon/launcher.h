@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a configuration file to two processes: reads it as root, works out what the broker may serve,
-// and starts the broker with a main process.
+// From a configuration file to two processes: reads it as root, works out what the broker may
+// serve, and starts the broker with a main process.
 #pragma once
 
 #include <functional>
@@ -24,7 +24,7 @@ struct LaunchOptions {
 struct Launched {
   broker::Client& broker;
   std::string config_path;  // absolute
-  Settings settings;        // as the launcher read them; its plugins' files only the broker can open
+  Settings settings;  // as the launcher read them; its plugins' files only the broker can open
 };
 
 // The settings in a configuration file that is reached through `files`, which must outlive them.
@@ -32,8 +32,8 @@ struct Launched {
 Result<Settings> read_configuration(const std::string& path, FileSource& files,
                                     const std::vector<std::string>& plugins);
 
-// Runs `main` unprivileged and serves it until it ends; its exit status. An error says why nothing was
-// started. Call with no other thread running.
+// Runs `main` unprivileged and serves it until it ends; its exit status. An error says why nothing
+// was started. Call with no other thread running.
 Result<int> launch(const LaunchOptions& options, const std::function<int(const Launched&)>& main);
 
 }  // namespace trivet

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The main thread's loop: signals, and tasks that other threads hand over. Signals must be blocked in
-// every thread (the broker's launch() sees to that).
+// The main thread's loop: signals, and tasks that other threads hand over. Signals must be blocked
+// in every thread (the broker's launch() sees to that).
 #pragma once
 
 #include <chrono>
@@ -28,7 +28,8 @@ class MainLoop {
   void post(std::function<void()> task);
 
  private:
-  MainLoop(UniqueFd signals, UniqueFd wake) : signals_(std::move(signals)), wake_(std::move(wake)) {}
+  MainLoop(UniqueFd signals, UniqueFd wake)
+      : signals_(std::move(signals)), wake_(std::move(wake)) {}
   void run_tasks();
 
   UniqueFd signals_;

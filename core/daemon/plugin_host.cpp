@@ -109,7 +109,8 @@ void PluginHost::deliver(const Item& item) {
   }
 }
 
-void PluginHost::offer_record(const RecordSchema& schema, const std::shared_ptr<const void>& record) {
+void PluginHost::offer_record(const RecordSchema& schema,
+                              const std::shared_ptr<const void>& record) {
   {
     const std::lock_guard lock(mutex_);
     if (!record_handlers_.contains(schema.table)) return;
@@ -164,7 +165,9 @@ Result<std::unique_ptr<Object>> PluginHost::attach(const ObjectSpec& spec) {
   for (const auto& hook : loaded->hooks)
     metrics_
         ->gauge("trivet_hook_info", "Tier that serves a hook; none where this kernel offers none",
-                {{"plugin", name_}, {"hook", hook.hook}, {"tier", hook.tier.empty() ? "none" : hook.tier}})
+                {{"plugin", name_},
+                 {"hook", hook.hook},
+                 {"tier", hook.tier.empty() ? "none" : hook.tier}})
         .set(1);
   return std::unique_ptr<Object>(
       std::make_unique<LentObject>(services_.broker, services_.log, std::move(*loaded)));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the daemon lends to one plugin, and the plugin's worker. The plugin's code runs on the worker
-// only; the reader hands events over with offer(), other plugins' records come through offer_record().
+// What the daemon lends to one plugin, and the plugin's worker. The plugin's code runs on the
+// worker only; the reader hands events over with offer(), other plugins' records come through
+// offer_record().
 #pragma once
 
 #include <array>
@@ -90,8 +91,7 @@ class PluginHost final : public Host {
   void on_event(unsigned id, unsigned version, std::size_t size,
                 std::function<void(const AnyEvent&)> handler) override;
   void publish_record(const RecordSchema& schema, std::shared_ptr<const void> record) override;
-  void on_any_record(const RecordSchema& schema,
-                     std::function<void(const void*)> handler) override;
+  void on_any_record(const RecordSchema& schema, std::function<void(const void*)> handler) override;
 
  private:
   struct EventHandler {
@@ -121,7 +121,8 @@ class PluginHost final : public Host {
   std::atomic<std::uint64_t> dropped_records_ = 0;
 
   mutable std::mutex mutex_;  // guards what follows
-  std::map<std::string, std::vector<std::function<void(const void*)>>, std::less<>> record_handlers_;
+  std::map<std::string, std::vector<std::function<void(const void*)>>, std::less<>>
+      record_handlers_;
   std::map<std::string, RegisteredVerb> verbs_;
   std::vector<HookState> hooks_;
 

@@ -74,7 +74,8 @@ PluginSet::PluginSet(broker::Client& broker, const HostServices& services, Regis
       return plugins::Library::open(file->get(), name + ".so", name);
     }();
     if (!library) {
-      log_.error("a plugin is refused", {{"plugin", name}, {"reason", library.error().to_string()}});
+      log_.error("a plugin is refused",
+                 {{"plugin", name}, {"reason", library.error().to_string()}});
       set_state(name, PluginStatus::refused, library.error().to_string());
       continue;
     }
@@ -85,7 +86,9 @@ PluginSet::PluginSet(broker::Client& broker, const HostServices& services, Regis
   }
 }
 
-PluginSet::~PluginSet() { stop_all(); }
+PluginSet::~PluginSet() {
+  stop_all();
+}
 
 std::vector<PluginHost*> PluginSet::hosts() const {
   std::vector<PluginHost*> hosts;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The plugins of this daemon: their libraries, their hosts, and which of them run. Reload is two-phase:
-// prepare() validates everything and changes nothing, apply() starts, restarts and stops only what the
-// new configuration changes. Main thread, but for what says otherwise.
+// The plugins of this daemon: their libraries, their hosts, and which of them run. Reload is
+// two-phase: prepare() validates everything and changes nothing, apply() starts, restarts and stops
+// only what the new configuration changes. Main thread, but for what says otherwise.
 #pragma once
 
 #include <map>
@@ -55,8 +55,8 @@ class PluginSet {
     std::string fingerprint;         // of its configuration
   };
 
-  // Everything passed outlives the set. Opens the libraries of the broker's plugin folder; one that is
-  // refused is logged and stays out.
+  // Everything passed outlives the set. Opens the libraries of the broker's plugin folder; one that
+  // is refused is logged and stays out.
   PluginSet(broker::Client& broker, const HostServices& services, Registry& registry, Log& log);
   ~PluginSet();
 

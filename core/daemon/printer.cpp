@@ -17,7 +17,8 @@ void print(const std::vector<Row>& rows, const Origin& origin, int descriptor,
            const RecordSchema*& heading) {
   std::string text;
   for (const auto& row : rows) {
-    if (!heading || heading->table != row.schema->table) text += line_heading(*row.schema, true) + '\n';
+    if (!heading || heading->table != row.schema->table)
+      text += line_heading(*row.schema, true) + '\n';
     heading = row.schema;
     text += to_line(*row.schema, row.record.get(), origin, true) + '\n';
   }
@@ -31,8 +32,8 @@ void print(const std::vector<Row>& rows, const Origin& origin, int descriptor,
 }  // namespace
 
 Printer::Printer(Tables& tables, std::vector<std::string> names, Origin origin, int descriptor)
-    : thread_([follower = tables.follow(std::move(names), {.rows = kQueuedRows}, 0), origin = std::move(origin),
-               descriptor](const std::stop_token& stop) {
+    : thread_([follower = tables.follow(std::move(names), {.rows = kQueuedRows}, 0),
+               origin = std::move(origin), descriptor](const std::stop_token& stop) {
         const RecordSchema* heading = nullptr;
         while (!stop.stop_requested())
           print(follower->wait(std::chrono::milliseconds(200), kRowsAtOnce), origin, descriptor,

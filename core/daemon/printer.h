@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prints each new record as one line: what `trivet run` shows on a terminal. A thread of its own, so
-// that a slow terminal slows nothing else; what it cannot print in time is counted by the tables.
+// Prints each new record as one line: what `trivet run` shows on a terminal. A thread of its own,
+// so that a slow terminal slows nothing else; what it cannot print in time is counted by the
+// tables.
 #pragma once
 
 #include <stop_token>

@@ -13,8 +13,7 @@ void publish_lanes(Metrics& metrics, const Observed& observed) {
   for (unsigned lane = 0; lane < LANE_COUNT; ++lane) {
     const std::string name(lanes::lane_name(lane));
     const auto read = observed.reader.counters(lane);
-    metrics
-        .counter("trivet_events_delivered_total", "Events read from the lanes", {{"lane", name}})
+    metrics.counter("trivet_events_delivered_total", "Events read from the lanes", {{"lane", name}})
         .follow(static_cast<double>(read.delivered));
     metrics
         .counter("trivet_events_malformed_total", "Records in a lane without a sound header",
@@ -57,8 +56,7 @@ void publish_lanes(Metrics& metrics, const Observed& observed) {
 
 void publish_plugins(Metrics& metrics, const Observed& observed) {
   for (const auto& plugin : observed.plugins.states())
-    metrics
-        .gauge("trivet_plugin_up", "Whether a plugin runs", {{"plugin", plugin.name}})
+    metrics.gauge("trivet_plugin_up", "Whether a plugin runs", {{"plugin", plugin.name}})
         .set(plugin.status == PluginStatus::running);
   for (const auto* host : observed.plugins.hosts()) {
     const Labels labels{{"plugin", host->name()}};
@@ -77,8 +75,7 @@ void publish_held(Metrics& metrics, const Observed& observed) {
   const auto facts = observed.facts.counts();
   metrics.gauge("trivet_facts_processes", "Processes known, those that exited lately included")
       .set(static_cast<double>(facts.processes));
-  metrics
-      .counter("trivet_facts_evicted_total", "Exited processes forgotten early for lack of room")
+  metrics.counter("trivet_facts_evicted_total", "Exited processes forgotten early for lack of room")
       .follow(static_cast<double>(facts.evicted));
   for (const auto& table : observed.tables.states()) {
     const Labels labels{{"table", std::string(table.schema->table)}};
@@ -94,8 +91,7 @@ void publish_held(Metrics& metrics, const Observed& observed) {
       .set(static_cast<double>(control.clients));
   metrics.counter("trivet_control_requests_total", "Requests on the control socket")
       .follow(static_cast<double>(control.requests));
-  metrics
-      .counter("trivet_control_refused_total", "Connections refused for lack of right or room")
+  metrics.counter("trivet_control_refused_total", "Connections refused for lack of right or room")
       .follow(static_cast<double>(control.refused));
   metrics
       .counter("trivet_follower_dropped_records_total",

@@ -106,9 +106,8 @@ std::string to_json(const std::vector<OwnedHooks>& hooks) {
 }
 
 std::string reload_answer(const std::vector<PluginState>& plugins, bool needs_restart) {
-  return dump({{"reloaded", true},
-               {"plugins", plugin_list(plugins)},
-               {"needs_restart", needs_restart}});
+  return dump(
+      {{"reloaded", true}, {"plugins", plugin_list(plugins)}, {"needs_restart", needs_restart}});
 }
 
 }  // namespace trivet

@@ -62,7 +62,9 @@ std::optional<std::string> Accounts::find(const Source& source, std::uint32_t id
   return found->second;
 }
 
-std::optional<std::string> Accounts::user_name(std::uint32_t uid) const { return find(users_, uid); }
+std::optional<std::string> Accounts::user_name(std::uint32_t uid) const {
+  return find(users_, uid);
+}
 std::optional<std::string> Accounts::group_name(std::uint32_t gid) const {
   return find(groups_, gid);
 }

@@ -15,7 +15,8 @@ class Accounts {
  public:
   explicit Accounts(std::string folder = "/etc");
 
-  // Reads the files again if they have changed since. A file that cannot be read keeps its old names.
+  // Reads the files again if they have changed since. A file that cannot be read keeps its old
+  // names.
   void refresh();
   std::optional<std::string> user_name(std::uint32_t uid) const;
   std::optional<std::string> group_name(std::uint32_t gid) const;

@@ -7,8 +7,9 @@
 
 namespace trivet {
 
-// The system unit of a cgroup path, as journald's _SYSTEMD_UNIT has it: the outermost component that
-// names a service, scope or another unit with processes (systemd.unit(5)). Empty if there is none.
+// The system unit of a cgroup path, as journald's _SYSTEMD_UNIT has it: the outermost component
+// that names a service, scope or another unit with processes (systemd.unit(5)). Empty if there is
+// none.
 std::string unit_of_cgroup(std::string_view path);
 
 // The first 12 digits of the 64-digit id that Docker, containerd, CRI-O and podman put into a

@@ -127,7 +127,8 @@ ProcessRef HostFacts::apply_exec(const process_exec_event& event, std::span<cons
   image->mount_namespace = event.mount_namespace;
   image->host_namespaces = event.flags & PROCESS_HOST_PID_NS;
   // A process that was there before the hooks started no later than its own start.
-  image->exec_ns = event.flags & PROCESS_SNAPSHOT ? event.header.task.start_ns : event.header.time_ns;
+  image->exec_ns =
+      event.flags & PROCESS_SNAPSHOT ? event.header.task.start_ns : event.header.time_ns;
   insert(image);
   return image;
 }
@@ -193,8 +194,8 @@ void HostFacts::refresh(std::uint64_t now_ns) {
 }
 
 void HostFacts::forget_gone(std::uint64_t now_ns) {
-  // One that has a living child goes back to the end of the queue, as if it had just exited; each is
-  // looked at once a call.
+  // One that has a living child goes back to the end of the queue, as if it had just exited; each
+  // is looked at once a call.
   for (std::size_t left = gone_.size(); left > 0; --left) {
     const Gone oldest = gone_.front();
     if (now_ns < oldest.exited_ns + limits_.exited_grace_ns) return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one copy of host facts in the daemon. The reader thread applies lifecycle events in time order;
-// any thread looks up. Bounded: exited processes stay for a grace time (longer while a child lives),
-// and past max_processes the oldest exited ones go first.
+// The one copy of host facts in the daemon. The reader thread applies lifecycle events in time
+// order; any thread looks up. Bounded: exited processes stay for a grace time (longer while a child
+// lives), and past max_processes the oldest exited ones go first.
 #pragma once
 
 #include <atomic>
@@ -32,9 +32,9 @@ class HostFacts final : public Facts {
   HostFacts(std::string cgroup_root, Limits limits);
   explicit HostFacts(std::string cgroup_root) : HostFacts(std::move(cgroup_root), Limits()) {}
 
-  // What the event says of its process: the lifecycle events change the facts, others look up. Returns
-  // the event's process (a fork's child), nullptr if unknown. Reader thread only. `bytes` is a whole
-  // record whose size the reader has checked against its header, not against its type.
+  // What the event says of its process: the lifecycle events change the facts, others look up.
+  // Returns the event's process (a fork's child), nullptr if unknown. Reader thread only. `bytes`
+  // is a whole record whose size the reader has checked against its header, not against its type.
   ProcessRef apply(std::span<const std::byte> bytes);
 
   // Forgets what has been gone for long enough, and reads changed account files. Any one thread.
@@ -93,8 +93,8 @@ class HostFacts final : public Facts {
   std::uint64_t evicted_ = 0;
 };
 
-// Where the cgroup2 hierarchy is mounted according to the text of a mountinfo file (proc(5)); empty if
-// it is not. Of several mounts, the first that shows the hierarchy's root.
+// Where the cgroup2 hierarchy is mounted according to the text of a mountinfo file (proc(5)); empty
+// if it is not. Of several mounts, the first that shows the hierarchy's root.
 std::string find_cgroup_root(std::string_view mountinfo);
 
 }  // namespace trivet

@@ -14,10 +14,14 @@ namespace {
 
 std::string_view name_of(LogLevel level) {
   switch (level) {
-    case LogLevel::debug: return "debug";
-    case LogLevel::info: return "info";
-    case LogLevel::warning: return "warning";
-    case LogLevel::error: break;
+    case LogLevel::debug:
+      return "debug";
+    case LogLevel::info:
+      return "info";
+    case LogLevel::warning:
+      return "warning";
+    case LogLevel::error:
+      break;
   }
   return "error";
 }
@@ -91,7 +95,8 @@ void StreamLog::configure(LogLevel level, bool json) {
 
 void StreamLog::write(LogLevel level, std::string_view sentence, const Values& values) {
   if (level < level_) return;
-  std::string line = json_ ? json_line(level, sentence, values) : text_line(level, sentence, values);
+  std::string line =
+      json_ ? json_line(level, sentence, values) : text_line(level, sentence, values);
   std::string_view rest = line;
   while (!rest.empty()) {
     ssize_t written = ::write(descriptor_, rest.data(), rest.size());

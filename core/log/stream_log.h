@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Logs as lines on a descriptor: for people (time, level, sentence, name=value) or as JSON. Each line
-// is one write, so that lines of several threads and processes do not mix. Thread-safe.
+// Logs as lines on a descriptor: for people (time, level, sentence, name=value) or as JSON. Each
+// line is one write, so that lines of several threads and processes do not mix. Thread-safe.
 #pragma once
 
 #include <atomic>

@@ -70,11 +70,12 @@ Result<void> try_bind(const Listen& listen) {
   std::string where = listen.address.family == 4 ? listen.address.to_string()
                                                  : "[" + listen.address.to_string() + "]";
   where += ":" + std::to_string(listen.port);
-  std::string remedy = failed == EADDRINUSE
-                           ? "another program has the port: stop it or set metrics.listen to another"
-                       : failed == EADDRNOTAVAIL
-                           ? "no interface of this host has the address: set metrics.listen to one"
-                           : "set metrics.listen to another address or port";
+  std::string remedy =
+      failed == EADDRINUSE
+          ? "another program has the port: stop it or set metrics.listen to another"
+      : failed == EADDRNOTAVAIL
+          ? "no interface of this host has the address: set metrics.listen to one"
+          : "set metrics.listen to another address or port";
   auto error = system_error(failed, "cannot serve metrics at " + where);
   error.message += "; " + remedy;
   return error;
@@ -118,6 +119,8 @@ MetricsEndpoint::MetricsEndpoint(std::unique_ptr<Server> server) : server_(std::
 
 MetricsEndpoint::~MetricsEndpoint() = default;
 
-std::uint16_t MetricsEndpoint::port() const { return server_->port(); }
+std::uint16_t MetricsEndpoint::port() const {
+  return server_->port();
+}
 
 }  // namespace trivet

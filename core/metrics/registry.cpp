@@ -42,9 +42,12 @@ std::vector<std::string> keys_of(const Labels& labels) {
 
 std::unique_ptr<Series> make_series(const Description& description) {
   switch (description.type) {
-    case MetricType::Counter: return std::make_unique<CounterSeries>();
-    case MetricType::Gauge: return std::make_unique<GaugeSeries>();
-    default: return std::make_unique<HistogramSeries>(description.bounds);
+    case MetricType::Counter:
+      return std::make_unique<CounterSeries>();
+    case MetricType::Gauge:
+      return std::make_unique<GaugeSeries>();
+    default:
+      return std::make_unique<HistogramSeries>(description.bounds);
   }
 }
 
@@ -73,7 +76,9 @@ prometheus::MetricFamily counter_family(const char* name, const char* help) {
 
 }  // namespace
 
-void CounterSeries::add(double amount) { counter_.Increment(amount); }
+void CounterSeries::add(double amount) {
+  counter_.Increment(amount);
+}
 
 void CounterSeries::follow(double total) {
   std::lock_guard lock(mutex_);
@@ -149,8 +154,8 @@ std::vector<prometheus::MetricFamily> Registry::State::Collect() const {
   std::lock_guard lock(mutex_);
   std::vector<prometheus::MetricFamily> collected;
   for (const auto& [name, family] : families_) {
-    prometheus::MetricFamily out{name, escaped_help(family.description.help),
-                                 family.description.type, {}};
+    prometheus::MetricFamily out{
+        name, escaped_help(family.description.help), family.description.type, {}};
     for (const auto& [labels, held] : family.series) {
       auto metric = held.series->collect();
       for (const auto& [key, value] : labels) metric.label.push_back({key, value});
@@ -159,9 +164,10 @@ std::vector<prometheus::MetricFamily> Registry::State::Collect() const {
     collected.push_back(std::move(out));
   }
 
-  auto overflow = counter_family("trivet_metrics_overflow_total",
-                                 "Requests for a series beyond metrics.max_series, which got the one "
-                                 "whose labels are \"other\"");
+  auto overflow =
+      counter_family("trivet_metrics_overflow_total",
+                     "Requests for a series beyond metrics.max_series, which got the one "
+                     "whose labels are \"other\"");
   for (const auto& [name, count] : overflows_) {
     prometheus::ClientMetric metric;
     metric.label.push_back({"metric", name});
@@ -170,13 +176,14 @@ std::vector<prometheus::MetricFamily> Registry::State::Collect() const {
   }
   if (!overflow.metric.empty()) collected.push_back(std::move(overflow));
 
-  auto refused = counter_family("trivet_metrics_refused_total",
-                                "Requests for a series whose name, type, bounds or labels are wrong");
+  auto refused =
+      counter_family("trivet_metrics_refused_total",
+                     "Requests for a series whose name, type, bounds or labels are wrong");
   refused.metric.emplace_back().counter.value = refused_;
   collected.push_back(std::move(refused));
 
-  prometheus::MetricFamily build{"trivet_build_info", "The running build; always 1",
-                                 MetricType::Gauge, {}};
+  prometheus::MetricFamily build{
+      "trivet_build_info", "The running build; always 1", MetricType::Gauge, {}};
   auto& info = build.metric.emplace_back();
   info.label = {{"version", TRIVET_VERSION}, {"fingerprint", TRIVET_FINGERPRINT}};
   info.gauge.value = 1;
@@ -226,9 +233,13 @@ Registry::Registry(std::size_t max_series) : state_(std::make_shared<State>(max_
 
 Registry::~Registry() = default;
 
-void Registry::set_max_series(std::size_t max_series) { state_->set_max_series(max_series); }
+void Registry::set_max_series(std::size_t max_series) {
+  state_->set_max_series(max_series);
+}
 
-std::unique_ptr<Metrics> Registry::scope() { return std::make_unique<Scope>(state_); }
+std::unique_ptr<Metrics> Registry::scope() {
+  return std::make_unique<Scope>(state_);
+}
 
 std::string Registry::text() const {
   auto families = state_->Collect();

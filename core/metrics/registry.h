@@ -37,8 +37,8 @@ class Registry {
 // Serves http://<listen>/metrics on threads of its own until it is destroyed.
 class MetricsEndpoint {
  public:
-  // `listen` is address:port; port 0 takes a free one. Error if the address is none of this host's or
-  // the port is taken.
+  // `listen` is address:port; port 0 takes a free one. Error if the address is none of this host's
+  // or the port is taken.
   static Result<std::unique_ptr<MetricsEndpoint>> start(Registry& registry,
                                                         const std::string& listen);
   ~MetricsEndpoint();

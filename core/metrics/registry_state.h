@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The series behind Registry, its scopes and the endpoint. A series lives as long as a scope holds it.
-// Thread-safe.
+// The series behind Registry, its scopes and the endpoint. A series lives as long as a scope holds
+// it. Thread-safe.
 #pragma once
 
 #include <prometheus/collectable.h>
@@ -72,9 +72,9 @@ class Registry::State final : public prometheus::Collectable {
   // A hold on one series, by name and labels.
   using Hold = std::pair<std::string, Labels>;
 
-  // The series, new or shared, which the caller holds until it release()s `hold`. A name or label that
-  // Prometheus forbids, or a name used with another type, bounds or label keys before, is a bug of the
-  // caller: it is counted, and the series is one that nobody sees.
+  // The series, new or shared, which the caller holds until it release()s `hold`. A name or label
+  // that Prometheus forbids, or a name used with another type, bounds or label keys before, is a
+  // bug of the caller: it is counted, and the series is one that nobody sees.
   Series& acquire(const Description& description, const Labels& labels, Hold& hold);
   void release(const Hold& hold);
 
@@ -103,8 +103,8 @@ class Registry::State final : public prometheus::Collectable {
   std::map<std::pair<std::string, prometheus::MetricType>, std::unique_ptr<Series>> unseen_;
 };
 
-// The process's own resources, under the names that every Prometheus client uses. Reads /proc/self at
-// each scrape; what is unreadable there is left out.
+// The process's own resources, under the names that every Prometheus client uses. Reads /proc/self
+// at each scrape; what is unreadable there is left out.
 class ProcessMetrics final : public prometheus::Collectable {
  public:
   std::vector<prometheus::MetricFamily> Collect() const override;

@@ -257,35 +257,53 @@ std::vector<const Column*> compact_columns(const RecordSchema& schema) {
 
 std::string_view type_name(ColumnType type) {
   switch (type) {
-    case ColumnType::boolean: return "boolean";
-    case ColumnType::integer: return "integer";
-    case ColumnType::number: return "number";
-    case ColumnType::text: return "text";
-    case ColumnType::time: return "time";
-    case ColumnType::duration: return "duration";
-    case ColumnType::address: return "address";
-    case ColumnType::texts: return "list of text";
-    case ColumnType::fields: break;
+    case ColumnType::boolean:
+      return "boolean";
+    case ColumnType::integer:
+      return "integer";
+    case ColumnType::number:
+      return "number";
+    case ColumnType::text:
+      return "text";
+    case ColumnType::time:
+      return "time";
+    case ColumnType::duration:
+      return "duration";
+    case ColumnType::address:
+      return "address";
+    case ColumnType::texts:
+      return "list of text";
+    case ColumnType::fields:
+      break;
   }
   return "fields";
 }
 
 std::string_view unit_name(Unit unit) {
   switch (unit) {
-    case Unit::bytes: return "bytes";
-    case Unit::nanoseconds: return "ns";
-    case Unit::packets: return "packets";
-    case Unit::segments: return "segments";
-    case Unit::none: break;
+    case Unit::bytes:
+      return "bytes";
+    case Unit::nanoseconds:
+      return "ns";
+    case Unit::packets:
+      return "packets";
+    case Unit::segments:
+      return "segments";
+    case Unit::none:
+      break;
   }
   return "";
 }
 
 }  // namespace
 
-std::string iso_time(std::int64_t ns) { return formatted_time(ns, "%Y-%m-%dT%H:%M:%S", "Z"); }
+std::string iso_time(std::int64_t ns) {
+  return formatted_time(ns, "%Y-%m-%dT%H:%M:%S", "Z");
+}
 
-std::string clock_time(std::int64_t ns) { return formatted_time(ns, "%H:%M:%S", ""); }
+std::string clock_time(std::int64_t ns) {
+  return formatted_time(ns, "%H:%M:%S", "");
+}
 
 std::string to_json(const RecordSchema& schema, const void* record, const Origin& origin) {
   std::string out = "{\"hostname\":";
@@ -349,13 +367,14 @@ std::string to_falco_text(const Alert& alert, const Origin& origin) {
 }
 
 std::string describe(const RecordSchema& schema) {
-  std::string out = "## " + std::string(schema.table) + "\n\n" + std::string(schema.meaning) +
-                    ". Schema version " + std::to_string(schema.version) +
-                    ".\n\n| column | type | unit | OpenTelemetry | meaning |\n|---|---|---|---|---|\n";
+  std::string out =
+      "## " + std::string(schema.table) + "\n\n" + std::string(schema.meaning) +
+      ". Schema version " + std::to_string(schema.version) +
+      ".\n\n| column | type | unit | OpenTelemetry | meaning |\n|---|---|---|---|---|\n";
   for (const auto& column : schema.columns) {
-    out += "| " + std::string(column.name) + (column.compact ? " * | " : " | ") + std::string(type_name(column.type)) + " | " +
-           std::string(unit_name(column.unit)) + " | " + std::string(column.otel) + " | " +
-           std::string(column.meaning) + " |\n";
+    out += "| " + std::string(column.name) + (column.compact ? " * | " : " | ") +
+           std::string(type_name(column.type)) + " | " + std::string(unit_name(column.unit)) +
+           " | " + std::string(column.otel) + " | " + std::string(column.meaning) + " |\n";
   }
   return out;
 }

@@ -23,12 +23,12 @@ std::string iso_time(std::int64_t real_ns);
 std::string clock_time(std::int64_t real_ns);
 
 // One JSON object without line breaks: "hostname", then a member for each column under its name.
-// Times are RFC 3339 strings in UTC, durations integers in nanoseconds, columns without a value null,
-// fields an object (a name that occurs more than once holds an array). See docs/records.md.
+// Times are RFC 3339 strings in UTC, durations integers in nanoseconds, columns without a value
+// null, fields an object (a name that occurs more than once holds an array). See docs/records.md.
 std::string to_json(const RecordSchema& schema, const void* record, const Origin& origin);
 
-// One line of the columns marked `always`, in their order, padded to a width chosen by column; colour
-// by ANSI sequences if asked. Hostile characters are escaped.
+// One line of the columns marked `always`, in their order, padded to a width chosen by column;
+// colour by ANSI sequences if asked. Hostile characters are escaped.
 std::string to_line(const RecordSchema& schema, const void* record, const Origin& origin,
                     bool colour);
 // The names of those columns, padded like the lines.

@@ -6,7 +6,8 @@
 namespace trivet {
 namespace {
 
-// Of a row beside its values: the shared_ptr's control block, the deque's slot, the allocator's share.
+// Of a row beside its values: the shared_ptr's control block, the deque's slot, the allocator's
+// share.
 constexpr std::size_t kRowOverhead = 96;
 
 std::size_t value_bytes(const Value& value) {
@@ -186,7 +187,9 @@ std::vector<TableState> Tables::states() const {
   return states;
 }
 
-std::uint64_t Tables::dropped() const { return dropped_; }
+std::uint64_t Tables::dropped() const {
+  return dropped_;
+}
 
 std::size_t row_bytes(const RecordSchema& schema, const void* record) {
   std::size_t bytes = kRowOverhead;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The records kept in memory: for each record type the newest ones, within limits, and followers that
-// get each new one. Written by the plugins' workers, read by control and outputs. All thread-safe.
+// The records kept in memory: for each record type the newest ones, within limits, and followers
+// that get each new one. Written by the plugins' workers, read by control and outputs. All
+// thread-safe.
 #pragma once
 
 #include <atomic>
@@ -81,15 +82,15 @@ class Tables {
   void declare(const RecordSchema& schema);
   void append(const RecordSchema& schema, std::shared_ptr<const void> record);
 
-  // The tables that `name` stands for: one by its name, or "requests" for all that end in _requests.
-  // Empty if there is none.
+  // The tables that `name` stands for: one by its name, or "requests" for all that end in
+  // _requests. Empty if there is none.
   std::vector<std::string> resolve(std::string_view name) const;
   // The newest `limit` rows of these tables, oldest first.
   std::vector<Row> snapshot(const std::vector<std::string>& tables, std::size_t limit) const;
-  // Gets the newest `backlog` rows of these tables and all that follow, with no gap between. `wake`,
-  // if given, is called when the queue stops being empty: on the appending thread, so it must be
-  // quick and must not call back. The follower ends with the last reference to it,
-  // which must go before the Tables do.
+  // Gets the newest `backlog` rows of these tables and all that follow, with no gap between.
+  // `wake`, if given, is called when the queue stops being empty: on the appending thread, so it
+  // must be quick and must not call back. The follower ends with the last reference to it, which
+  // must go before the Tables do.
   std::shared_ptr<Follower> follow(std::vector<std::string> tables, TableLimits limits,
                                    std::size_t backlog, std::function<void()> wake = {});
   std::vector<TableState> states() const;

@@ -48,8 +48,9 @@ TEST_CASE("an IPv4-mapped address is the IPv4 address") {
 }
 
 TEST_CASE("what is no address is refused") {
-  for (std::string text : {"", "1.2.3", "1.2.3.4.5", "256.0.0.1", "::1::", "12345::", "10.0.0.1/8",
-                           "localhost", "1:2:3:4:5:6:7:8:9", "::ffff:255.255.255.2550000000000000"}) {
+  for (std::string text :
+       {"", "1.2.3", "1.2.3.4.5", "256.0.0.1", "::1::", "12345::", "10.0.0.1/8", "localhost",
+        "1:2:3:4:5:6:7:8:9", "::ffff:255.255.255.2550000000000000"}) {
     CAPTURE(text);
     CHECK_FALSE(IpAddress::parse(text));
   }
@@ -94,8 +95,7 @@ TEST_CASE("a config reader keeps the first error and its place") {
       {"", ""},
       {"limit = 11\n", "x.toml:1:9: limit = 11 is out of range: write 1 to 10"},
       {"limit = \"5\"\n", "x.toml:1:9: limit: expected an integer, found a string"},
-      {"mode = \"quick\"\n",
-       "x.toml:1:8: mode = \"quick\" is unknown: write one of slow, fast"},
+      {"mode = \"quick\"\n", "x.toml:1:8: mode = \"quick\" is unknown: write one of slow, fast"},
       {"limt = 5\n", "x.toml:1:8: unknown key \"limt\": did you mean \"limit\"?"},
       {"\nzebra = 5\n", "x.toml:2:9: unknown key \"zebra\": known here: limit, mode"},
       {"limt = 5\nmode = 1\n", "x.toml:2:8: mode: expected a string in quotes, found an integer"},

@@ -31,21 +31,22 @@ std::string read_all(int descriptor) {
 }
 
 // Prints what it was called with, so that a test sees the parsed options.
-const Commands kPrinting = {
-    [](const RunOptions& o) {
-      std::printf("run %s|%s|%d", o.config.c_str(), o.plugins.c_str(), o.quiet);
-      return 0;
-    },
-    [](const CheckOptions& o) {
-      std::printf("check %s", o.config ? o.config->c_str() : "none");
-      for (const auto& file : o.rules) std::printf(" r:%s", file.c_str());
-      for (const auto& file : o.policies) std::printf(" p:%s", file.c_str());
-      return 0;
-    },
-    [](const DoctorOptions& o) {
-      std::printf("doctor %s|%d", o.config.c_str(), o.json);
-      return 1;
-    }};
+const Commands kPrinting = {[](const RunOptions& o) {
+                              std::printf("run %s|%s|%d", o.config.c_str(), o.plugins.c_str(),
+                                          o.quiet);
+                              return 0;
+                            },
+                            [](const CheckOptions& o) {
+                              std::printf("check %s", o.config ? o.config->c_str() : "none");
+                              for (const auto& file : o.rules) std::printf(" r:%s", file.c_str());
+                              for (const auto& file : o.policies)
+                                std::printf(" p:%s", file.c_str());
+                              return 0;
+                            },
+                            [](const DoctorOptions& o) {
+                              std::printf("doctor %s|%d", o.config.c_str(), o.json);
+                              return 1;
+                            }};
 
 // The command line in a process of its own, as a shell would start it.
 Outcome trivet_with(std::vector<std::string> words) {
@@ -126,8 +127,7 @@ TEST_CASE("wrong usage is status 2, with what is wrong and where help is") {
        "Try \"trivet observe --help\".\n"},
       {{"observe", "alerts", "-n", "100001"},
        "trivet: -n must be 0 to 100000\nTry \"trivet observe --help\".\n"},
-      {{"status", "-o", "xml"},
-       "trivet: -o must be text or json\nTry \"trivet status --help\".\n"},
+      {{"status", "-o", "xml"}, "trivet: -o must be text or json\nTry \"trivet status --help\".\n"},
   };
   for (const auto& row : rows) {
     auto outcome = trivet_with(row.words);
@@ -143,9 +143,8 @@ TEST_CASE("each command explains itself in the sections of a manual page") {
     CAPTURE(verb);
     auto outcome = trivet_with({verb, "--help"});
     CHECK(outcome.status == 0);
-    for (const char* section :
-         {"NAME\n", "\nSYNOPSIS\n", "\nDESCRIPTION\n", "\nOPTIONS\n", "\nEXIT STATUS\n",
-          "\nEXAMPLES\n"}) {
+    for (const char* section : {"NAME\n", "\nSYNOPSIS\n", "\nDESCRIPTION\n", "\nOPTIONS\n",
+                                "\nEXIT STATUS\n", "\nEXAMPLES\n"}) {
       CAPTURE(section);
       CHECK(outcome.out.find(section) != outcome.out.npos);
     }

@@ -37,19 +37,20 @@ TEST_CASE("a wrong configuration is refused with its place and the remedy") {
       {"schema = 1\n[daemon]\n[[[x]]]",
        "trivet.toml:3: a table header must hold a name: write [name] or [[name]]"},
       {"[daemon]\n",
-       "trivet.toml:1:1: schema is missing: this trivet knows schema 1; write \"schema = 1\" at the "
+       "trivet.toml:1:1: schema is missing: this trivet knows schema 1; write \"schema = 1\" at "
+       "the "
        "top"},
       {"schema = 2\n", "trivet.toml:1:10: schema = 2: this trivet knows schema 1"},
       {"schema = \"1\"\n", "trivet.toml:1:10: schema: expected an integer, found a string"},
-      {"schema = 1\n[demon]\n",
-       "trivet.toml:2:1: unknown key \"demon\": did you mean \"daemon\"?"},
+      {"schema = 1\n[demon]\n", "trivet.toml:2:1: unknown key \"demon\": did you mean \"daemon\"?"},
       {"schema = 1\n[daemon]\nuzer = \"x\"\n",
        "trivet.toml:3:8: unknown key \"uzer\": did you mean \"user\"?"},
       {"schema = 1\ndaemon = 1\n", "trivet.toml:2:10: daemon: expected a table, found an integer"},
       {"schema = 1\n[daemon]\nuser = 5\n",
        "trivet.toml:3:8: daemon.user: expected a string in quotes, found an integer"},
       {"schema = 1\n[daemon]\nlog_level = \"loud\"\n",
-       "trivet.toml:3:13: log_level = \"loud\" is unknown: write one of debug, info, warning, error"},
+       "trivet.toml:3:13: log_level = \"loud\" is unknown: write one of debug, info, warning, "
+       "error"},
       {"schema = 1\n[metrics]\nmax_series = 0\n",
        "trivet.toml:3:14: max_series = 0 is out of range: write 1 to 1000000"},
       {"schema = 1\n[tracing]\nenabled = 1\n",
@@ -105,10 +106,11 @@ TEST_CASE("a plugin without a table is off, and sees its own table without the c
 
 TEST_CASE("typed getters take what TOML means and refuse the rest") {
   PlainFiles files;
-  auto table = parse_toml("x.toml",
-                          "whole = 2\nratio = 0.5\nname = \"n\"\nlist = [\"a\", \"b\"]\n"
-                          "mixed = [\"a\", 1]\nday = 2024-01-01\n[[rule]]\nid = 1\n[[rule]]\nid = 2\n",
-                          files);
+  auto table =
+      parse_toml("x.toml",
+                 "whole = 2\nratio = 0.5\nname = \"n\"\nlist = [\"a\", \"b\"]\n"
+                 "mixed = [\"a\", 1]\nday = 2024-01-01\n[[rule]]\nid = 1\n[[rule]]\nid = 2\n",
+                 files);
   REQUIRE(table);
   CHECK(**(*table)->number("whole") == 2.0);
   CHECK(**(*table)->number("ratio") == 0.5);
@@ -187,6 +189,6 @@ TEST_CASE("all files that a configuration names are found, however deep") {
   std::vector<std::string> paths;
   for (const auto& file : *named) paths.push_back(file.path);
   std::ranges::sort(paths);
-  CHECK(paths == std::vector<std::string>{"/a", "/etc/trivet/l", "/etc/trivet/r1",
-                                          "/etc/trivet/r2"});
+  CHECK(paths ==
+        std::vector<std::string>{"/a", "/etc/trivet/l", "/etc/trivet/r1", "/etc/trivet/r2"});
 }

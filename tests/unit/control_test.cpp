@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
-#include <sys/eventfd.h>
 #include <grp.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -49,8 +49,8 @@ class Served {
       }
       return Error{"unknown verb \"" + verb + "\""};
     };
-    auto started = ControlServer::start(listen_at(path()), tables, {"host", 0}, dispatch, log,
-                                        options);
+    auto started =
+        ControlServer::start(listen_at(path()), tables, {"host", 0}, dispatch, log, options);
     REQUIRE(started);
     server = std::move(*started);
   }
@@ -291,7 +291,8 @@ TEST_CASE("a user without the right is refused, a member of the group is not") {
     gid_t group;
     bool permitted;
   };
-  const Row rows[] = {{0, 0, true}, {12345, 12345, false}, {12345, 777, true}, {65534, 65534, false}};
+  const Row rows[] = {
+      {0, 0, true}, {12345, 12345, false}, {12345, 777, true}, {65534, 65534, false}};
   Served served({.group = 777});
   REQUIRE(chmod(served.path().c_str(), 0666) == 0);
   REQUIRE(chmod(served.folder.path("").c_str(), 0755) == 0);
@@ -320,8 +321,9 @@ TEST_CASE("a client without a daemon gets a sentence that says what to do") {
             ": is it running? start it with \"trivet run\", or name its socket with --socket");
   close(listen_at(path));  // a socket file that nobody listens at
   CHECK(ControlClient::connect(path).error().message.starts_with("no trivet answers at "));
-  CHECK(ControlClient::connect(std::string(200, 'x')).error().message.ends_with(
-      "must have 1 to 107 bytes"));
+  CHECK(ControlClient::connect(std::string(200, 'x'))
+            .error()
+            .message.ends_with("must have 1 to 107 bytes"));
 }
 
 TEST_CASE("a JSON answer is laid out for people") {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A Host for unit tests: a plugin runs against it without kernel, root or threads. The test builds a
-// world of processes in one expression, delivers events, and reads back what the plugin published,
-// counted, logged and wrote to maps. Everything runs on the caller's thread.
+// A Host for unit tests: a plugin runs against it without kernel, root or threads. The test builds
+// a world of processes in one expression, delivers events, and reads back what the plugin
+// published, counted, logged and wrote to maps. Everything runs on the caller's thread.
 //
 //   FakeHost host;
 //   auto shell = host.facts().add(tree({.name = "sshd"}, {tree({.name = "bash"})}));
@@ -167,7 +167,8 @@ class FakeLog final : public Log {
   }
 };
 
-// A map in memory. Sizes are those given to FakeHost::declare_map(), else learnt from the first update.
+// A map in memory. Sizes are those given to FakeHost::declare_map(), else learnt from the first
+// update.
 class FakeMap final : public Map {
  public:
   using Bytes = std::vector<std::byte>;
@@ -195,8 +196,8 @@ class FakeMap final : public Map {
   Result<bool> erase(std::span<const std::byte> key) override {
     return entries.erase(Bytes(key.begin(), key.end())) != 0;
   }
-  Result<void> each(const std::function<bool(std::span<const std::byte>, std::span<const std::byte>)>&
-                        visit) const override {
+  Result<void> each(const std::function<bool(std::span<const std::byte>,
+                                             std::span<const std::byte>)>& visit) const override {
     for (const auto& [key, value] : std::map(entries)) {  // a copy: visit may change the map
       if (!visit(key, value)) break;
     }
@@ -235,8 +236,8 @@ class FakeHost final : public Host {
     return *config_;
   }
 
-  // Delivers an event with a tail, as the reader would: its size, type and version are filled in, its
-  // time too if it is 0; its process is looked up in the facts by header.task.
+  // Delivers an event with a tail, as the reader would: its size, type and version are filled in,
+  // its time too if it is 0; its process is looked up in the facts by header.task.
   template <class E>
   void deliver(E event, std::span<const std::byte> tail = {}) {
     event.header.size = static_cast<std::uint32_t>(sizeof(E) + tail.size());
@@ -271,7 +272,8 @@ class FakeHost final : public Host {
   }
 
   // Calls a verb that the plugin added.
-  Result<std::string> call(const std::string& name, const std::vector<std::string>& arguments = {}) {
+  Result<std::string> call(const std::string& name,
+                           const std::vector<std::string>& arguments = {}) {
     auto found = verbs.find(name);
     if (found == verbs.end()) return Error{"no such verb: " + name};
     return found->second(arguments);
@@ -302,9 +304,9 @@ class FakeHost final : public Host {
   }
 
   FakeFiles files;
-  std::vector<ObjectSpec> specs;        // every attach(), in order
-  std::size_t attached = 0;             // objects that are alive
-  std::optional<Error> refuse_attach;   // attach() fails with it while set
+  std::vector<ObjectSpec> specs;       // every attach(), in order
+  std::size_t attached = 0;            // objects that are alive
+  std::optional<Error> refuse_attach;  // attach() fails with it while set
   std::map<std::string, Verb> verbs;
 
   // ---- Host ----

@@ -28,7 +28,8 @@ std::string promtool_remarks(const std::string& exposition) {
   REQUIRE(promtool);
   std::string remarks;
   char bytes[1024];
-  while (std::size_t got = std::fread(bytes, 1, sizeof(bytes), promtool)) remarks.append(bytes, got);
+  while (std::size_t got = std::fread(bytes, 1, sizeof(bytes), promtool))
+    remarks.append(bytes, got);
   int status = pclose(promtool);
   if (status != 0 && remarks.empty()) remarks = "exit status " + std::to_string(status);
   return remarks;
@@ -111,11 +112,11 @@ TEST_CASE("a wrong request for a series is counted and harms nobody") {
   Registry registry(10);
   auto metrics = registry.scope();
   metrics->counter("trivet_a_total", "A", {{"x", "1"}}).add();
-  metrics->gauge("trivet_a_total", "A", {{"x", "1"}}).set(9);       // another type
-  metrics->counter("trivet_a_total", "A", {{"y", "1"}}).add(9);     // another key
+  metrics->gauge("trivet_a_total", "A", {{"x", "1"}}).set(9);    // another type
+  metrics->counter("trivet_a_total", "A", {{"y", "1"}}).add(9);  // another key
   metrics->counter("trivet a", "A space").add(9);
   metrics->counter("trivet_b_total", "B", {{"__name__", "x"}}).add(9);
-  metrics->histogram("trivet_c_seconds", "C", {2, 1}).observe(9);   // not ascending
+  metrics->histogram("trivet_c_seconds", "C", {2, 1}).observe(9);  // not ascending
   CHECK(has_line(registry, "trivet_metrics_refused_total 5"));
   CHECK(has_line(registry, "trivet_a_total{x=\"1\"} 1"));
   CHECK(promtool_remarks(registry.text()).empty());
@@ -125,7 +126,8 @@ TEST_CASE("promtool has nothing to say, whatever the labels hold") {
   Registry registry(100);
   auto metrics = registry.scope();
   std::string hostile = "quote \" backslash \\ line\nbreak \xff\xfe";
-  metrics->counter("trivet_hostile_total", "Help with \\ and\nline break", {{"path", hostile}}).add();
+  metrics->counter("trivet_hostile_total", "Help with \\ and\nline break", {{"path", hostile}})
+      .add();
   metrics->histogram("trivet_wait_seconds", "Wait", {0.001, 0.01}, {{"path", hostile}}).observe(1);
   for (int i = 0; i < 200; ++i) {
     metrics->gauge("trivet_many", "Many", {{"n", std::to_string(i)}}).set(i);
@@ -136,9 +138,9 @@ TEST_CASE("promtool has nothing to say, whatever the labels hold") {
 TEST_CASE("the process tells of itself") {
   Registry registry(10);
   std::string text = registry.text();
-  for (const char* name : {"trivet_build_info{", "process_cpu_seconds_total ",
-                           "process_resident_memory_bytes ", "process_open_fds ",
-                           "process_start_time_seconds "}) {
+  for (const char* name :
+       {"trivet_build_info{", "process_cpu_seconds_total ", "process_resident_memory_bytes ",
+        "process_open_fds ", "process_start_time_seconds "}) {
     CAPTURE(name);
     CHECK(text.find(std::string("\n") + name) != text.npos);
   }
@@ -175,14 +177,18 @@ TEST_CASE("an endpoint that cannot listen says why and what to do") {
       {"192.0.2.1:9435",
        "cannot serve metrics at 192.0.2.1:9435: Cannot assign requested address; no interface of "
        "this host has the address: set metrics.listen to one"},
-      {"9435", "metrics.listen = \"9435\" is no address and port: write for example "
-               "127.0.0.1:9435 or [::1]:9435"},
-      {"::1:9435", "metrics.listen = \"::1:9435\" is no address and port: write for example "
-                   "127.0.0.1:9435 or [::1]:9435"},
-      {"127.0.0.1:99999", "metrics.listen = \"127.0.0.1:99999\" is no address and port: write for "
-                          "example 127.0.0.1:9435 or [::1]:9435"},
-      {"127.0.0.1:9435,+80", "metrics.listen = \"127.0.0.1:9435,+80\" is no address and port: write "
-                             "for example 127.0.0.1:9435 or [::1]:9435"},
+      {"9435",
+       "metrics.listen = \"9435\" is no address and port: write for example "
+       "127.0.0.1:9435 or [::1]:9435"},
+      {"::1:9435",
+       "metrics.listen = \"::1:9435\" is no address and port: write for example "
+       "127.0.0.1:9435 or [::1]:9435"},
+      {"127.0.0.1:99999",
+       "metrics.listen = \"127.0.0.1:99999\" is no address and port: write for "
+       "example 127.0.0.1:9435 or [::1]:9435"},
+      {"127.0.0.1:9435,+80",
+       "metrics.listen = \"127.0.0.1:9435,+80\" is no address and port: write "
+       "for example 127.0.0.1:9435 or [::1]:9435"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.listen);

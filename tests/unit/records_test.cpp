@@ -56,9 +56,8 @@ TEST_CASE("a record's JSON has a member for each column, by name and type") {
   request.path = "/a\"b\n\xff";
   request.status = 404;
   request.latency = Duration{1'500'000};
-  request.request_headers.items = {{"host", std::string("x")},
-                                   {"accept", std::string("a")},
-                                   {"host", std::string("y")}};
+  request.request_headers.items = {
+      {"host", std::string("x")}, {"accept", std::string("a")}, {"host", std::string("y")}};
   request.process_start_ns = std::numeric_limits<std::uint64_t>::max();
   std::string text = to_json(HttpRequest::schema(), &request, kOrigin);
   CHECK(text.find('\n') == text.npos);
@@ -153,9 +152,14 @@ TEST_CASE("a duration keeps three digits in the unit that suits it") {
     std::int64_t ns;
     const char* shown;
   };
-  const Row rows[] = {{0, "0ns"},           {850, "850ns"},         {1'500, "1.50us"},
-                      {12'340, "12.3us"},   {999'999, "1.00ms"},    {123'456'789, "123ms"},
-                      {999'600'000, "1.00s"}, {90'000'000'000, "90.0s"}};
+  const Row rows[] = {{0, "0ns"},
+                      {850, "850ns"},
+                      {1'500, "1.50us"},
+                      {12'340, "12.3us"},
+                      {999'999, "1.00ms"},
+                      {123'456'789, "123ms"},
+                      {999'600'000, "1.00s"},
+                      {90'000'000'000, "90.0s"}};
   for (const auto& row : rows) {
     HttpRequest request;
     request.latency = Duration{row.ns};

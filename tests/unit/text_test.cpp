@@ -18,8 +18,8 @@ std::string json_string(std::string_view text) {
 }  // namespace
 
 TEST_CASE("text becomes a JSON string that another parser reads back") {
-  for (std::string text : {"", "plain", "quote \" backslash \\", "\n\r\t\b\f\x01\x1f\x7f", "ä€😀",
-                           "\xe2\x80\xa8"}) {
+  for (std::string text :
+       {"", "plain", "quote \" backslash \\", "\n\r\t\b\f\x01\x1f\x7f", "ä€😀", "\xe2\x80\xa8"}) {
     CAPTURE(text);
     CHECK(nlohmann::json::parse(json_string(text)).get<std::string>() == text);
   }
@@ -61,10 +61,16 @@ TEST_CASE("nothing that is printed for people reaches the terminal as a command"
       {"plain ä€😀", "plain ä€😀"},
       {"\x1b[31mred\x07", "\\x1b[31mred\\x07"},
       {"a\nb\tc\rd", "a\\nb\\tc\\rd"},
-      {"\xc2\x9b" "31m", "\\x9b31m"},
-      {"\x9b" "31m", "\\x9b31m"},
+      {"\xc2\x9b"
+       "31m",
+       "\\x9b31m"},
+      {"\x9b"
+       "31m",
+       "\\x9b31m"},
       {"back\\slash", "back\\\\slash"},
-      {"\xe2\x80\xae" "gpj.exe", "\\u{202e}gpj.exe"},
+      {"\xe2\x80\xae"
+       "gpj.exe",
+       "\\u{202e}gpj.exe"},
       {"\xff\xfe", "\\xff\\xfe"},
       {{"nul\0", 4}, "nul\\x00"},
   };

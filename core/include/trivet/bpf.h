@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernel programs as a plugin sees them: it says which object it wants with which settings and which
-// hooks; the broker process loads and attaches, and lends descriptors of maps, never of programs.
+// Kernel programs as a plugin sees them: it says which object it wants with which settings and
+// which hooks; the broker process loads and attaches, and lends descriptors of maps, never of
+// programs.
 #pragma once
 
 #include <cstddef>
@@ -61,10 +62,10 @@ struct HookState {
   std::vector<TierState> tried;  // in order, up to and with the one in use
 };
 
-// A BPF map, by descriptor. Keys and values are raw bytes of the sizes declared in the object; values
-// of per-CPU maps are one value (rounded up to 8 bytes) for each possible CPU. Programs cannot write a
-// map with BPF_F_RDONLY_PROG: such maps are what user space writes; all others are read-only here.
-// Thread-safe as the system call is.
+// A BPF map, by descriptor. Keys and values are raw bytes of the sizes declared in the object;
+// values of per-CPU maps are one value (rounded up to 8 bytes) for each possible CPU. Programs
+// cannot write a map with BPF_F_RDONLY_PROG: such maps are what user space writes; all others are
+// read-only here. Thread-safe as the system call is.
 class Map {
  public:
   virtual ~Map() = default;
@@ -87,7 +88,8 @@ class TypedMap {
  public:
   explicit TypedMap(Map& map) : map_(map) {}
   Result<bool> lookup(const Key& key, Value& value) const {
-    return map_.lookup(std::as_bytes(std::span(&key, 1)), std::as_writable_bytes(std::span(&value, 1)));
+    return map_.lookup(std::as_bytes(std::span(&key, 1)),
+                       std::as_writable_bytes(std::span(&value, 1)));
   }
   Result<void> update(const Key& key, const Value& value) {
     return map_.update(std::as_bytes(std::span(&key, 1)), std::as_bytes(std::span(&value, 1)));

@@ -21,8 +21,8 @@ struct TextFile {
   std::string text;
 };
 
-// One table. Getters answer nullopt where the key is absent, an error with its place where the value
-// has another type. Not thread-safe; valid until configure() returns.
+// One table. Getters answer nullopt where the key is absent, an error with its place where the
+// value has another type. Not thread-safe; valid until configure() returns.
 class Config {
  public:
   virtual ~Config() = default;
@@ -44,8 +44,8 @@ class Config {
 
   // The files named by a key that ends in `_file` or `_files`: such keys, and no others, name files
   // that the daemon may open. A relative path starts at the configuration file's folder; a folder
-  // stands for the files in it, sorted, whose names do not start with a dot. Unreadable: an error at
-  // the key's place.
+  // stands for the files in it, sorted, whose names do not start with a dot. Unreadable: an error
+  // at the key's place.
   virtual Result<std::vector<TextFile>> files(std::string_view key) const = 0;
   // A file named by such a key, parsed as TOML; errors carry places in that file.
   virtual Result<std::vector<std::unique_ptr<Config>>> toml_files(std::string_view key) const = 0;

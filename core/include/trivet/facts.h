@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is known of this host: processes, users, cgroups. One copy in the daemon, owned by the core and
-// filled from lifecycle events; every plugin sees the same world. Lookups answer at once, "unknown"
-// (nullptr, nullopt, empty) if need be: enrichment never waits.
+// What is known of this host: processes, users, cgroups. One copy in the daemon, owned by the core
+// and filled from lifecycle events; every plugin sees the same world. Lookups answer at once,
+// "unknown" (nullptr, nullopt, empty) if need be: enrichment never waits.
 #pragma once
 
 #include <compare>
@@ -30,18 +30,18 @@ struct TaskKey {
 // that a holder of a ProcessRef sees the image that caused its event.
 struct Process {
   TaskKey key;
-  TaskKey parent;               // its parent when it was last seen; tgid 0 where unknown
-  std::string name;             // comm, as /proc/PID/comm
-  std::string exe;              // path of the executable, resolved by the kernel
-  std::string cwd;              // working directory; empty where unknown
+  TaskKey parent;                 // its parent when it was last seen; tgid 0 where unknown
+  std::string name;               // comm, as /proc/PID/comm
+  std::string exe;                // path of the executable, resolved by the kernel
+  std::string cwd;                // working directory; empty where unknown
   std::vector<std::string> args;  // argv with argv[0]; cut at 4096 bytes in all
   bool args_truncated = false;
-  std::uint32_t vpid = 0;       // pid in its own pid namespace
+  std::uint32_t vpid = 0;  // pid in its own pid namespace
   std::uint32_t pgid = 0;
   std::uint32_t sid = 0;
-  std::uint32_t tty = 0;        // device number (Falco's proc.tty); 0 for none
-  std::uint32_t uid = 0;        // effective
-  std::uint32_t gid = 0;        // effective
+  std::uint32_t tty = 0;  // device number (Falco's proc.tty); 0 for none
+  std::uint32_t uid = 0;  // effective
+  std::uint32_t gid = 0;  // effective
   std::uint32_t real_uid = 0;
   std::optional<std::uint32_t> login_uid;  // audit login uid; none where unset
   std::uint64_t cap_effective = 0;
@@ -50,17 +50,17 @@ struct Process {
   std::uint64_t exe_ctime_ns = 0;  // CLOCK_REALTIME
   std::uint64_t exe_mtime_ns = 0;  // CLOCK_REALTIME
   bool exe_writable = false;
-  bool exe_upper_layer = false;    // from the upper layer of an overlay file system
+  bool exe_upper_layer = false;  // from the upper layer of an overlay file system
   bool exe_memfd = false;
   std::uint32_t pid_namespace = 0;  // inode numbers
   std::uint32_t net_namespace = 0;
   std::uint32_t mount_namespace = 0;
-  bool host_namespaces = true;     // shares the initial pid namespace
+  bool host_namespaces = true;  // shares the initial pid namespace
   std::uint64_t cgroup_id = 0;
-  std::string cgroup;              // path below the cgroup2 root, with a leading slash
-  std::string unit;                // systemd unit by cgroup path; empty where there is none
-  std::string container_id;        // first 12 hex digits as runtimes print it; empty on the host
-  std::uint64_t exec_ns = 0;       // when this image started, CLOCK_BOOTTIME
+  std::string cgroup;         // path below the cgroup2 root, with a leading slash
+  std::string unit;           // systemd unit by cgroup path; empty where there is none
+  std::string container_id;   // first 12 hex digits as runtimes print it; empty on the host
+  std::uint64_t exec_ns = 0;  // when this image started, CLOCK_BOOTTIME
 };
 
 using ProcessRef = std::shared_ptr<const Process>;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the core lends to a plugin. Each plugin has one worker thread: start(), stop(), every handler
-// and every timer run on it, so plugin code needs no locks. An interface, so that tests drive a plugin
-// with a FakeHost: no kernel, no root.
+// What the core lends to a plugin. Each plugin has one worker thread: start(), stop(), every
+// handler and every timer run on it, so plugin code needs no locks. An interface, so that tests
+// drive a plugin with a FakeHost: no kernel, no root.
 #pragma once
 
 #include <chrono>
@@ -23,7 +23,9 @@
 
 namespace trivet {
 
-inline TaskKey task_key(const task_key& key) { return {key.start_ns, key.tgid, key.exec_count}; }
+inline TaskKey task_key(const task_key& key) {
+  return {key.start_ns, key.tgid, key.exec_count};
+}
 
 // An event as a handler gets it. Valid during the call.
 struct AnyEvent {
@@ -45,7 +47,8 @@ class Host {
  public:
   virtual ~Host() = default;
 
-  // Has the broker load and attach an object of this plugin. Fails if a required hook found no tier.
+  // Has the broker load and attach an object of this plugin. Fails if a required hook found no
+  // tier.
   virtual Result<std::unique_ptr<Object>> attach(const ObjectSpec& spec) = 0;
 
   // Calls handler for each event of type E, in time order. Call in start().
@@ -74,7 +77,7 @@ class Host {
 
   // Calls tick about once each period. Call in start().
   virtual void every(std::chrono::milliseconds period, std::function<void()> tick) = 0;
-  // Adds the verb `<plugin> <name>` to the control socket. Call in start().
+  // Adds a verb to the control socket and the command line, such as "policy show". Call in start().
   virtual void verb(const std::string& name, const std::string& help, Verb verb) = 0;
 
   virtual Facts& facts() = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a plugin is. A plugin library carries its manifest in the ELF section .trivet.plugin and its
-// BPF objects in .trivet.bpf.<name> (cmake/TrivetPlugin.cmake puts them there); both are read before
-// the library is opened. The C++ ABI is pinned by the manifest's fingerprint.
+// BPF objects in .trivet.bpf.<name> (cmake/TrivetPlugin.cmake puts them there); both are read
+// before the library is opened. The C++ ABI is pinned by the manifest's fingerprint.
 #pragma once
 
 #include <memory>
@@ -14,18 +14,19 @@
 
 namespace trivet {
 
-// Life: constructed, configure() any number of times, then start(), stop(), again and again. Nothing
-// may throw out of it.
+// Life: constructed, configure() any number of times, then start(), stop(), again and again.
+// Nothing may throw out of it.
 class Plugin {
  public:
   virtual ~Plugin() = default;
 
-  // Validates the plugin's table and the files it names, without side effects on the host, and keeps
-  // what start() needs. Errors carry the place. Without root. Main thread, plugin not started.
+  // Validates the plugin's table and the files it names, without side effects on the host, and
+  // keeps what start() needs. Errors carry the place. Without root. Main thread, plugin not
+  // started.
   virtual Result<void> configure(const Config& config) = 0;
 
-  // What the last configure() found that stops nothing, such as a rule that is skipped and why: said by
-  // `trivet check` and in the log. Main thread.
+  // What the last configure() found that stops nothing, such as a rule that is skipped and why:
+  // said by `trivet check` and in the log. Main thread.
   virtual std::vector<Error> remarks() const { return {}; }
 
   // The objects that start() may attach, for `trivet doctor`.
@@ -49,7 +50,7 @@ class Plugin {
 }  // namespace trivet
 
 // Names the plugin's class: the one symbol that a plugin library exports.
-#define TRIVET_PLUGIN(Class)                                                                  \
+#define TRIVET_PLUGIN(Class)                                                                   \
   extern "C" __attribute__((visibility("default"))) ::trivet::Plugin* trivet_plugin_create() { \
-    return new Class();                                                                       \
+    return new Class();                                                                        \
   }

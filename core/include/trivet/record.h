@@ -18,7 +18,7 @@ enum class Unit { none, bytes, nanoseconds, packets, segments };
 
 // One column of a record type. Static data; any thread.
 struct Column {
-  std::string_view name;     // as in SQL and JSON
+  std::string_view name;  // as in SQL and JSON
   ColumnType type;
   Unit unit;
   std::string_view otel;     // OpenTelemetry attribute name; empty where there is none
@@ -29,9 +29,9 @@ struct Column {
 
 // A record type. Static data; identified by its table name, since each plugin has a copy.
 struct TRIVET_API RecordSchema {
-  std::string_view table;    // plural, as in SQL: "alerts"
-  std::string_view type;     // the struct's name: "Alert"
-  std::uint32_t version;     // grows when a column changes meaning or goes
+  std::string_view table;  // plural, as in SQL: "alerts"
+  std::string_view type;   // the struct's name: "Alert"
+  std::uint32_t version;   // grows when a column changes meaning or goes
   std::string_view meaning;
   std::span<const Column> columns;
 
@@ -42,44 +42,51 @@ struct TRIVET_API RecordSchema {
 // Whether `observe -o compact` shows a column.
 enum class Show { always, detail };
 
-// What a column list is made of: X(Record, C++ type, name, unit, show, OpenTelemetry name, meaning).
+// What a column list is made of: X(Record, C++ type, name, unit, show, OpenTelemetry name,
+// meaning).
 #define TRIVET_COLUMN_MEMBER(Record, CppType, name, unit, show, otel, meaning) CppType name{};
-#define TRIVET_COLUMN_DESCRIPTOR(Record, CppType, name, unit, show, otel, meaning)               \
-  ::trivet::Column{#name,                                                                       \
-                   ::trivet::column_type_of<CppType>::value,                                    \
-                   ::trivet::Unit::unit,                                                        \
-                   otel,                                                                        \
-                   meaning,                                                                     \
-                   ::trivet::Show::show == ::trivet::Show::always,                              \
-                   [](const void* record) {                                                     \
-                     return ::trivet::as_value(static_cast<const Record*>(record)->name);       \
+#define TRIVET_COLUMN_DESCRIPTOR(Record, CppType, name, unit, show, otel, meaning)        \
+  ::trivet::Column{#name,                                                                 \
+                   ::trivet::column_type_of<CppType>::value,                              \
+                   ::trivet::Unit::unit,                                                  \
+                   otel,                                                                  \
+                   meaning,                                                               \
+                   ::trivet::Show::show == ::trivet::Show::always,                        \
+                   [](const void* record) {                                               \
+                     return ::trivet::as_value(static_cast<const Record*>(record)->name); \
                    }},
 
 // Declares struct Type, a row of `table`, from its list of columns.
-#define TRIVET_RECORD(Type, table_, version_, meaning_, COLUMNS)                                  \
-  struct Type {                                                                                 \
-    COLUMNS(TRIVET_COLUMN_MEMBER, Type)                                                         \
-    static const ::trivet::RecordSchema& schema() {                                             \
-      static const auto columns = std::to_array<::trivet::Column>(                              \
-          {COLUMNS(TRIVET_COLUMN_DESCRIPTOR, Type)});                                           \
-      static const ::trivet::RecordSchema schema{table_, #Type, version_, meaning_, columns};   \
-      return schema;                                                                            \
-    }                                                                                           \
+#define TRIVET_RECORD(Type, table_, version_, meaning_, COLUMNS)                              \
+  struct Type {                                                                               \
+    COLUMNS(TRIVET_COLUMN_MEMBER, Type)                                                       \
+    static const ::trivet::RecordSchema& schema() {                                           \
+      static const auto columns =                                                             \
+          std::to_array<::trivet::Column>({COLUMNS(TRIVET_COLUMN_DESCRIPTOR, Type)});         \
+      static const ::trivet::RecordSchema schema{table_, #Type, version_, meaning_, columns}; \
+      return schema;                                                                          \
+    }                                                                                         \
   }
 
 // The columns that every record starts with: when, and which process, so that any two tables join.
-#define TRIVET_SUBJECT_COLUMNS(X, R)                                                               \
-  X(R, ::trivet::Time, time, nanoseconds, always, "", "When it happened")                          \
-  X(R, std::uint32_t, pid, none, always, "process.pid", "Process id in the initial namespace; 0 where unknown") \
-  X(R, std::uint64_t, process_start_ns, nanoseconds, detail, "", "Start of the process since boot: with pid, its identity") \
-  X(R, std::uint32_t, process_exec_count, none, detail, "", "Which image of the process: grows with each exec") \
-  X(R, std::string, process, none, always, "process.command", "Name of the process (comm)")        \
-  X(R, std::string, exe, none, detail, "process.executable.path", "Path of its executable")        \
-  X(R, std::optional<std::uint32_t>, uid, none, detail, "process.user.id", "Effective user id of the process") \
-  X(R, std::string, unit, none, detail, "", "systemd unit of the process")                         \
-  X(R, std::string, container_id, none, detail, "container.id", "Container of the process; empty on the host") \
-  X(R, std::uint64_t, cgroup_id, none, detail, "", "cgroup2 id of the process; 0 where unknown")   \
-  X(R, std::uint64_t, socket_cookie, none, detail, "", "Kernel's cookie of the socket concerned; 0 where there is none") \
+#define TRIVET_SUBJECT_COLUMNS(X, R)                                                             \
+  X(R, ::trivet::Time, time, nanoseconds, always, "", "When it happened")                        \
+  X(R, std::uint32_t, pid, none, always, "process.pid",                                          \
+    "Process id in the initial namespace; 0 where unknown")                                      \
+  X(R, std::uint64_t, process_start_ns, nanoseconds, detail, "",                                 \
+    "Start of the process since boot: with pid, its identity")                                   \
+  X(R, std::uint32_t, process_exec_count, none, detail, "",                                      \
+    "Which image of the process: grows with each exec")                                          \
+  X(R, std::string, process, none, always, "process.command", "Name of the process (comm)")      \
+  X(R, std::string, exe, none, detail, "process.executable.path", "Path of its executable")      \
+  X(R, std::optional<std::uint32_t>, uid, none, detail, "process.user.id",                       \
+    "Effective user id of the process")                                                          \
+  X(R, std::string, unit, none, detail, "", "systemd unit of the process")                       \
+  X(R, std::string, container_id, none, detail, "container.id",                                  \
+    "Container of the process; empty on the host")                                               \
+  X(R, std::uint64_t, cgroup_id, none, detail, "", "cgroup2 id of the process; 0 where unknown") \
+  X(R, std::uint64_t, socket_cookie, none, detail, "",                                           \
+    "Kernel's cookie of the socket concerned; 0 where there is none")                            \
   X(R, std::uint64_t, cause_id, none, detail, "", "Id of the event that led to it; 0 where unknown")
 
 }  // namespace trivet

@@ -18,8 +18,8 @@
 
 namespace trivet {
 
-// A moment on CLOCK_BOOTTIME, the one clock of all events. Turned into wall-clock time only where it
-// is shown.
+// A moment on CLOCK_BOOTTIME, the one clock of all events. Turned into wall-clock time only where
+// it is shown.
 struct Time {
   std::uint64_t boot_ns = 0;
   auto operator<=>(const Time&) const = default;
@@ -49,9 +49,9 @@ struct Fields;
 
 // What a column holds, seen generically. monostate: no value (SQL NULL, JSON null). Views live as
 // long as the record.
-using Value = std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double,
-                           std::string_view, Time, Duration, IpAddress,
-                           std::span<const std::string>, const Fields*>;
+using Value =
+    std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string_view, Time,
+                 Duration, IpAddress, std::span<const std::string>, const Fields*>;
 
 // A scalar that owns its text: the value of a named field in Fields.
 using Scalar = std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string>;
@@ -63,19 +63,45 @@ struct Fields {
 };
 
 // The Value of any type that a column may have.
-inline Value as_value(bool v) { return v; }
-inline Value as_value(std::int32_t v) { return static_cast<std::int64_t>(v); }
-inline Value as_value(std::int64_t v) { return v; }
-inline Value as_value(std::uint16_t v) { return static_cast<std::uint64_t>(v); }
-inline Value as_value(std::uint32_t v) { return static_cast<std::uint64_t>(v); }
-inline Value as_value(std::uint64_t v) { return v; }
-inline Value as_value(double v) { return v; }
-inline Value as_value(const std::string& v) { return std::string_view(v); }
-inline Value as_value(Time v) { return v; }
-inline Value as_value(Duration v) { return v; }
-inline Value as_value(const IpAddress& v) { return v.family ? Value(v) : Value(); }
-inline Value as_value(const std::vector<std::string>& v) { return std::span<const std::string>(v); }
-inline Value as_value(const Fields& v) { return &v; }
+inline Value as_value(bool v) {
+  return v;
+}
+inline Value as_value(std::int32_t v) {
+  return static_cast<std::int64_t>(v);
+}
+inline Value as_value(std::int64_t v) {
+  return v;
+}
+inline Value as_value(std::uint16_t v) {
+  return static_cast<std::uint64_t>(v);
+}
+inline Value as_value(std::uint32_t v) {
+  return static_cast<std::uint64_t>(v);
+}
+inline Value as_value(std::uint64_t v) {
+  return v;
+}
+inline Value as_value(double v) {
+  return v;
+}
+inline Value as_value(const std::string& v) {
+  return std::string_view(v);
+}
+inline Value as_value(Time v) {
+  return v;
+}
+inline Value as_value(Duration v) {
+  return v;
+}
+inline Value as_value(const IpAddress& v) {
+  return v.family ? Value(v) : Value();
+}
+inline Value as_value(const std::vector<std::string>& v) {
+  return std::span<const std::string>(v);
+}
+inline Value as_value(const Fields& v) {
+  return &v;
+}
 template <class T>
 Value as_value(const std::optional<T>& v) {
   return v ? as_value(*v) : Value();
@@ -86,9 +112,9 @@ enum class ColumnType { boolean, integer, number, text, time, duration, address,
 
 template <class T>
 struct column_type_of;
-#define TRIVET_COLUMN_TYPE(cpp, kind)                \
-  template <>                                        \
-  struct column_type_of<cpp> {                       \
+#define TRIVET_COLUMN_TYPE(cpp, kind)                     \
+  template <>                                             \
+  struct column_type_of<cpp> {                            \
     static constexpr ColumnType value = ColumnType::kind; \
   }
 TRIVET_COLUMN_TYPE(bool, boolean);

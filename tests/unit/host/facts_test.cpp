@@ -83,7 +83,8 @@ TEST_CASE("an exec tells the image, its arguments, its unit and its parent") {
   CHECK(facts.cgroup_path(7) == "/system.slice/cron.service");
 }
 
-TEST_CASE("a forked child is its parent's image until it execs, and a holder keeps the image it got") {
+TEST_CASE(
+    "a forked child is its parent's image until it execs, and a holder keeps the image it got") {
   HostFacts facts("");
   facts.apply(exec_event(kShell, kInit, "sh", {"/bin/sh", "/", kNulSeparated, ""}));
   const task_key child{300, 51, 3};
@@ -141,8 +142,7 @@ TEST_CASE("back-fill never replaces a newer image") {
 TEST_CASE("a record that is shorter than its type or than its own sizes is survived") {
   HostFacts facts("");
   const auto whole = exec_event(kShell, kInit, "sh", {"/bin/sh", "/root", kNulSeparated, "/a"});
-  for (std::size_t size = 0; size < whole.size(); ++size)
-    facts.apply(std::span(whole).first(size));
+  for (std::size_t size = 0; size < whole.size(); ++size) facts.apply(std::span(whole).first(size));
   CHECK(facts.counts().processes <= 1);
 }
 
@@ -172,16 +172,17 @@ TEST_CASE("cgroup paths name units as journald does and containers by their shor
 }
 
 TEST_CASE("the cgroup2 mount is found wherever it is, and not in a subtree of it") {
-  CHECK(find_cgroup_root("24 1 0:22 / /sys rw - sysfs sysfs rw\n"
-                         "31 24 0:27 /sub /mnt/part rw - cgroup2 cgroup2 rw\n"
-                         "30 24 0:26 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw\n") ==
-        "/sys/fs/cgroup/unified");
+  CHECK(
+      find_cgroup_root("24 1 0:22 / /sys rw - sysfs sysfs rw\n"
+                       "31 24 0:27 /sub /mnt/part rw - cgroup2 cgroup2 rw\n"
+                       "30 24 0:26 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw\n") ==
+      "/sys/fs/cgroup/unified");
   CHECK(find_cgroup_root("30 24 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw\nrubbish\n") == "");
 }
 
 TEST_CASE("names of users and groups follow their files") {
-  const auto folder = std::filesystem::temp_directory_path() /
-                      ("trivet-accounts-" + std::to_string(::getpid()));
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("trivet-accounts-" + std::to_string(::getpid()));
   std::filesystem::create_directory(folder);
   const auto write = [&](const char* name, const char* text) {
     std::ofstream(folder / name) << text;

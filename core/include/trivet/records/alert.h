@@ -9,14 +9,15 @@
 
 namespace trivet {
 
-#define TRIVET_ALERT_COLUMNS(X, R)                                                                   \
-  TRIVET_SUBJECT_COLUMNS(X, R)                                                                       \
-  X(R, std::string, rule, none, always, "", "Name of the rule that matched")                         \
-  X(R, std::string, priority, none, always, "", "Falco's priority, Emergency to Debug")              \
-  X(R, std::string, source, none, detail, "", "Source of the event: syscall")                        \
-  X(R, std::vector<std::string>, tags, none, detail, "", "Tags of the rule")                         \
-  X(R, std::string, output, none, always, "", "The rule's output template, filled in")               \
-  X(R, ::trivet::Fields, output_fields, none, detail, "", "Each field of the template with its value")
+#define TRIVET_ALERT_COLUMNS(X, R)                                                      \
+  TRIVET_SUBJECT_COLUMNS(X, R)                                                          \
+  X(R, std::string, rule, none, always, "", "Name of the rule that matched")            \
+  X(R, std::string, priority, none, always, "", "Falco's priority, Emergency to Debug") \
+  X(R, std::string, source, none, detail, "", "Source of the event: syscall")           \
+  X(R, std::vector<std::string>, tags, none, detail, "", "Tags of the rule")            \
+  X(R, std::string, output, none, always, "", "The rule's output template, filled in")  \
+  X(R, ::trivet::Fields, output_fields, none, detail, "",                               \
+    "Each field of the template with its value")
 
 TRIVET_RECORD(Alert, "alerts", 1, "Rules that matched an event", TRIVET_ALERT_COLUMNS);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One HTTP request and its response, as one end of the connection saw them. A connection between two
-// local processes gives two records, one for each role.
+// One HTTP request and its response, as one end of the connection saw them. A connection between
+// two local processes gives two records, one for each role.
 #pragma once
 
 #include <optional>
@@ -10,33 +10,45 @@
 
 namespace trivet {
 
-#define TRIVET_HTTP_REQUEST_COLUMNS(X, R)                                                            \
-  TRIVET_SUBJECT_COLUMNS(X, R)                                                                       \
-  X(R, std::string, role, none, always, "", "This process's part: client or server")                 \
-  X(R, ::trivet::IpAddress, local_address, none, detail, "network.local.address", "This end's address") \
-  X(R, std::uint16_t, local_port, none, detail, "network.local.port", "This end's port")             \
-  X(R, ::trivet::IpAddress, peer_address, none, always, "network.peer.address", "The other end's address") \
-  X(R, std::uint16_t, peer_port, none, always, "network.peer.port", "The other end's port")          \
-  X(R, std::string, version, none, detail, "network.protocol.version", "HTTP version: 1.0 or 1.1")   \
-  X(R, std::string, method, none, always, "http.request.method", "Method")                           \
-  X(R, std::string, path, none, always, "url.path", "Request target up to the question mark")        \
-  X(R, std::string, query, none, detail, "url.query", "Request target behind the question mark")     \
-  X(R, std::string, host, none, detail, "server.address", "Host header")                             \
-  X(R, std::string, user_agent, none, detail, "user_agent.original", "User-Agent header")            \
-  X(R, std::optional<std::uint32_t>, status, none, always, "http.response.status_code", "Status code; none if no response came") \
-  X(R, std::string, status_message, none, detail, "", "Reason phrase")                               \
-  X(R, std::string, error, none, detail, "error.type", "Why the exchange is incomplete: reset, timeout, truncated, gap; empty if it is whole") \
-  X(R, ::trivet::Fields, request_headers, none, detail, "http.request.header", "Request headers in order, names in lower case") \
-  X(R, ::trivet::Fields, response_headers, none, detail, "http.response.header", "Response headers in order, names in lower case") \
-  X(R, std::uint64_t, request_body_bytes, bytes, detail, "http.request.body.size", "Size of the request body on the wire, without chunk framing") \
-  X(R, std::uint64_t, response_body_bytes, bytes, always, "http.response.body.size", "Size of the response body on the wire, without chunk framing") \
-  X(R, std::string, request_body, none, detail, "", "Request body up to the limit")                  \
-  X(R, bool, request_body_truncated, none, detail, "", "Whether request_body lacks bytes")           \
-  X(R, std::string, response_body, none, detail, "", "Response body up to the limit")                \
-  X(R, bool, response_body_truncated, none, detail, "", "Whether response_body lacks bytes")         \
-  X(R, ::trivet::Duration, request_transfer, nanoseconds, detail, "", "First to last byte of the request") \
-  X(R, ::trivet::Duration, first_byte, nanoseconds, detail, "", "Last byte of the request to first byte of the response") \
-  X(R, ::trivet::Duration, latency, nanoseconds, always, "", "First byte of the request to last byte of the response")
+#define TRIVET_HTTP_REQUEST_COLUMNS(X, R)                                                          \
+  TRIVET_SUBJECT_COLUMNS(X, R)                                                                     \
+  X(R, std::string, role, none, always, "", "This process's part: client or server")               \
+  X(R, ::trivet::IpAddress, local_address, none, detail, "network.local.address",                  \
+    "This end's address")                                                                          \
+  X(R, std::uint16_t, local_port, none, detail, "network.local.port", "This end's port")           \
+  X(R, ::trivet::IpAddress, peer_address, none, always, "network.peer.address",                    \
+    "The other end's address")                                                                     \
+  X(R, std::uint16_t, peer_port, none, always, "network.peer.port", "The other end's port")        \
+  X(R, std::string, version, none, detail, "network.protocol.version", "HTTP version: 1.0 or 1.1") \
+  X(R, std::string, method, none, always, "http.request.method", "Method")                         \
+  X(R, std::string, path, none, always, "url.path", "Request target up to the question mark")      \
+  X(R, std::string, query, none, detail, "url.query", "Request target behind the question mark")   \
+  X(R, std::string, host, none, detail, "server.address", "Host header")                           \
+  X(R, std::string, user_agent, none, detail, "user_agent.original", "User-Agent header")          \
+  X(R, std::optional<std::uint32_t>, status, none, always, "http.response.status_code",            \
+    "Status code; none if no response came")                                                       \
+  X(R, std::string, status_message, none, detail, "", "Reason phrase")                             \
+  X(R, std::string, error, none, detail, "error.type",                                             \
+    "Why the exchange is incomplete: reset, closed, timeout, truncated, gap, malformed, "          \
+    "capacity; empty if it is whole")                                                              \
+  X(R, ::trivet::Fields, request_headers, none, detail, "http.request.header",                     \
+    "Request headers in order, names in lower case")                                               \
+  X(R, ::trivet::Fields, response_headers, none, detail, "http.response.header",                   \
+    "Response headers in order, names in lower case")                                              \
+  X(R, std::uint64_t, request_body_bytes, bytes, detail, "http.request.body.size",                 \
+    "Size of the request body on the wire, without chunk framing")                                 \
+  X(R, std::uint64_t, response_body_bytes, bytes, always, "http.response.body.size",               \
+    "Size of the response body on the wire, without chunk framing")                                \
+  X(R, std::string, request_body, none, detail, "", "Request body up to the limit")                \
+  X(R, bool, request_body_truncated, none, detail, "", "Whether request_body lacks bytes")         \
+  X(R, std::string, response_body, none, detail, "", "Response body up to the limit")              \
+  X(R, bool, response_body_truncated, none, detail, "", "Whether response_body lacks bytes")       \
+  X(R, ::trivet::Duration, request_transfer, nanoseconds, detail, "",                              \
+    "First to last byte of the request")                                                           \
+  X(R, ::trivet::Duration, first_byte, nanoseconds, detail, "",                                    \
+    "Last byte of the request to first byte of the response")                                      \
+  X(R, ::trivet::Duration, latency, nanoseconds, always, "",                                       \
+    "First byte of the request to last byte of the response")
 
 TRIVET_RECORD(HttpRequest, "http_requests", 1, "HTTP/1.x exchanges", TRIVET_HTTP_REQUEST_COLUMNS);
 
