@@ -16,7 +16,7 @@ def see_an_alert(trivet):
     alerts = trivet.follow("alerts")
     subprocess.run(["sh", "-c", "cat /etc/shadow; true"], stdout=subprocess.DEVNULL, check=True)
     alert = alerts.wait(lambda a: a["process"] == "cat" and a["output_fields"]["fd.name"] == "/etc/shadow")
-    assert alert["rule"] == "Read sensitive file untrusted", alert
+    assert alert["rule"] == "Password file read by an unexpected program", alert
     return alert["output"]
 
 
