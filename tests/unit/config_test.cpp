@@ -36,6 +36,8 @@ TEST_CASE("a wrong configuration is refused with its place and the remedy") {
        "trivet.toml:2: a table header must hold a name: write [name] or [[name]]"},
       {"schema = 1\n[daemon]\n[[[x]]]",
        "trivet.toml:3: a table header must hold a name: write [name] or [[name]]"},
+      {"schema = 1\n\xc3\xa2 = 2\n", "trivet.toml:2:1: "},
+      {"schema = 1\n\xef\xba\xbf\n", "trivet.toml:2:1: "},
       {"[daemon]\n",
        "trivet.toml:1:1: schema is missing: this trivet knows schema 1; write \"schema = 1\" at "
        "the "
