@@ -48,14 +48,9 @@ Result<void> PluginHost::start(std::unique_ptr<Plugin> plugin, std::unique_ptr<M
   Result<void> started;
   worker_.run([&] {
     started = plugin_->start(*this);
-    if (!started) forget_subscriptions();
+    if (!started) forget_plugin();
   });
   running_ = started.has_value();
-  if (!started) {
-    worker_.clear();
-    metrics_.reset();
-    plugin_.reset();
-  }
   return started;
 }
 
@@ -71,20 +66,21 @@ void PluginHost::stop() {
   worker_.clear();
   worker_.run([&] {
     plugin_->stop();
-    forget_subscriptions();
-    plugin_.reset();
+    forget_plugin();
   });
-  worker_.clear();
-  metrics_.reset();
 }
 
-void PluginHost::forget_subscriptions() {
+void PluginHost::forget_plugin() {
+  // Timers and what waits go before the plugin that they would call.
+  worker_.clear();
   for (auto& wanted : wanted_events_) wanted = false;
   for (auto& handlers : event_handlers_) handlers.clear();
   const std::lock_guard lock(mutex_);
   record_handlers_.clear();
   verbs_.clear();
   hooks_.clear();
+  plugin_.reset();
+  metrics_.reset();
 }
 
 std::size_t PluginHost::room(lane of) const {

@@ -105,7 +105,8 @@ class PluginHost final : public Host {
   };
 
   void deliver(const Item& item);
-  void forget_subscriptions();
+  // The plugin and all that it asked for. Worker thread.
+  void forget_plugin();
 
   const std::string name_;
   const HostServices services_;
