@@ -117,7 +117,12 @@ Result<Settings> read_settings(const Config& file, const std::vector<std::string
 
   std::int64_t series = static_cast<std::int64_t>(settings.metrics_max_series);
   auto metrics = section(read, "metrics", [&](ConfigReader& table) {
-    table("listen", settings.metrics_listen);
+    std::string listen = settings.metrics_listen.to_string();
+    table("listen", listen);
+    if (auto parsed = ListenAddress::parse(listen))
+      settings.metrics_listen = *parsed;
+    else
+      table.fail("listen", std::move(parsed).error().within("metrics.listen"));
     table.range("max_series", series, 1, 1'000'000);
   });
   if (!metrics) return std::move(metrics).error();

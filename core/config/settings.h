@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "config/listen_address.h"
 #include "trivet/config.h"
 #include "trivet/log.h"
 #include "trivet/result.h"
@@ -29,7 +30,7 @@ struct Settings {
   bool log_json = false;
   std::string control_socket = "/run/trivet/trivet.sock";
   std::string control_group = "root";
-  std::string metrics_listen = "127.0.0.1:9435";
+  ListenAddress metrics_listen{.address = *IpAddress::parse("127.0.0.1"), .port = 9435};
   std::size_t metrics_max_series = 2000;
   std::size_t records_max_rows = 100000;
   std::size_t records_max_bytes = 64 << 20;

@@ -43,7 +43,8 @@ TableLimits table_limits(const Settings& settings) {
 
 // What only a restart changes.
 std::string fixed_settings(const Settings& settings) {
-  return settings.user + '\n' + settings.control_socket + '\n' + settings.metrics_listen;
+  return settings.user + '\n' + settings.control_socket + '\n' +
+         settings.metrics_listen.to_string();
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <exception>
 
@@ -16,31 +15,8 @@
 namespace trivet {
 namespace {
 
-struct Listen {
-  IpAddress address;
-  std::uint16_t port;
-};
-
-// "127.0.0.1:9435" or "[::1]:9435".
-Result<Listen> parse_listen(const std::string& text) {
-  Error wrong{"metrics.listen = \"" + text +
-              "\" is no address and port: write for example 127.0.0.1:9435 or [::1]:9435"};
-  std::size_t colon = text.rfind(':');
-  if (colon == text.npos) return wrong;
-  std::string host = text.substr(0, colon), port_text = text.substr(colon + 1);
-  bool brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (brackets) host = host.substr(1, host.size() - 2);
-  auto address = IpAddress::parse(host);
-  if (!address || brackets != (address->family == 6)) return wrong;
-  unsigned port = 0;
-  auto end = port_text.data() + port_text.size();
-  auto parsed = std::from_chars(port_text.data(), end, port);
-  if (parsed.ec != std::errc() || parsed.ptr != end || port > 65535) return wrong;
-  return Listen{*address, static_cast<std::uint16_t>(port)};
-}
-
 // Binds for a moment, since the HTTP server does not tell why it could not.
-Result<void> try_bind(const Listen& listen) {
+Result<void> try_bind(const ListenAddress& listen) {
   sockaddr_storage storage{};
   socklen_t size;
   if (listen.address.family == 4) {
@@ -67,16 +43,13 @@ Result<void> try_bind(const Listen& listen) {
   }
   close(descriptor);
   if (failed == 0) return {};
-  std::string where = listen.address.family == 4 ? listen.address.to_string()
-                                                 : "[" + listen.address.to_string() + "]";
-  where += ":" + std::to_string(listen.port);
   std::string remedy =
       failed == EADDRINUSE
           ? "another program has the port: stop it or set metrics.listen to another"
       : failed == EADDRNOTAVAIL
           ? "no interface of this host has the address: set metrics.listen to one"
           : "set metrics.listen to another address or port";
-  auto error = system_error(failed, "cannot serve metrics at " + where);
+  auto error = system_error(failed, "cannot serve metrics at " + listen.to_string());
   error.message += "; " + remedy;
   return error;
 }
@@ -103,15 +76,13 @@ class MetricsEndpoint::Server {
 };
 
 Result<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::start(Registry& registry,
-                                                                const std::string& listen) {
-  auto parsed = parse_listen(listen);
-  if (!parsed) return std::move(parsed).error();
-  if (auto free = try_bind(*parsed); !free) return std::move(free).error();
+                                                                const ListenAddress& listen) {
+  if (auto free = try_bind(listen); !free) return std::move(free).error();
   try {
-    auto server = std::make_unique<Server>(registry.state_, listen);
+    auto server = std::make_unique<Server>(registry.state_, listen.to_string());
     return std::unique_ptr<MetricsEndpoint>(new MetricsEndpoint(std::move(server)));
   } catch (const std::exception& error) {
-    return Error{"cannot serve metrics at " + listen + ": " + error.what()};
+    return Error{"cannot serve metrics at " + listen.to_string() + ": " + error.what()};
   }
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "config/listen_address.h"
 #include "trivet/metrics.h"
 #include "trivet/result.h"
 
@@ -40,7 +41,7 @@ class MetricsEndpoint {
   // `listen` is address:port; port 0 takes a free one. Error if the address is none of this host's
   // or the port is taken.
   static Result<std::unique_ptr<MetricsEndpoint>> start(Registry& registry,
-                                                        const std::string& listen);
+                                                        const ListenAddress& listen);
   ~MetricsEndpoint();
   std::uint16_t port() const;
 

@@ -55,6 +55,9 @@ TEST_CASE("a wrong configuration is refused with its place and the remedy") {
        "error"},
       {"schema = 1\n[metrics]\nmax_series = 0\n",
        "trivet.toml:3:14: max_series = 0 is out of range: write 1 to 1000000"},
+      {"schema = 1\n[metrics]\nlisten = \"localhost\"\n",
+       "trivet.toml:3:10: metrics.listen: \"localhost\" is no address and port: write for example "
+       "127.0.0.1:9435 or [::1]:9435"},
       {"schema = 1\n[tracing]\nenabled = 1\n",
        "trivet.toml:3:11: tracing.enabled: expected true or false, found an integer"},
       {"schema = 1\n[traceing]\nenabled = true\n",
@@ -68,6 +71,20 @@ TEST_CASE("a wrong configuration is refused with its place and the remedy") {
     CAPTURE(error);
     // The parser's own sentences are not ours to fix: their place is.
     CHECK(error.starts_with(row.error));
+  }
+}
+
+TEST_CASE("an address to listen at is numeric, with a port, and in brackets if it is IPv6") {
+  for (const char* good : {"127.0.0.1:9435", "[::1]:0", "0.0.0.0:65535"}) {
+    CAPTURE(good);
+    const auto parsed = ListenAddress::parse(good);
+    REQUIRE(parsed);
+    CHECK(parsed->to_string() == good);
+  }
+  for (const char* bad : {"", "9435", "::1:9435", "[127.0.0.1]:80", "127.0.0.1:99999",
+                          "127.0.0.1:9435,+80", "127.0.0.1:", "localhost:80"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(ListenAddress::parse(bad));
   }
 }
 

@@ -150,7 +150,7 @@ TEST_CASE("the endpoint serves what the registry holds") {
   Registry registry(10);
   auto metrics = registry.scope();
   metrics->counter("trivet_seen_total", "Seen").add(7);
-  auto endpoint = MetricsEndpoint::start(registry, "127.0.0.1:0");
+  auto endpoint = MetricsEndpoint::start(registry, *ListenAddress::parse("127.0.0.1:0"));
   if (!endpoint) FAIL(endpoint.error().to_string());
   std::string answer = http_get((*endpoint)->port(), "/metrics");
   CHECK(answer.starts_with("HTTP/1.1 200"));
@@ -163,7 +163,7 @@ TEST_CASE("the endpoint serves what the registry holds") {
 
 TEST_CASE("an endpoint that cannot listen says why and what to do") {
   Registry registry(10);
-  auto first = MetricsEndpoint::start(registry, "127.0.0.1:0");
+  auto first = MetricsEndpoint::start(registry, *ListenAddress::parse("127.0.0.1:0"));
   REQUIRE(first);
   std::string taken = "127.0.0.1:" + std::to_string((*first)->port());
   struct Row {
@@ -177,22 +177,10 @@ TEST_CASE("an endpoint that cannot listen says why and what to do") {
       {"192.0.2.1:9435",
        "cannot serve metrics at 192.0.2.1:9435: Cannot assign requested address; no interface of "
        "this host has the address: set metrics.listen to one"},
-      {"9435",
-       "metrics.listen = \"9435\" is no address and port: write for example "
-       "127.0.0.1:9435 or [::1]:9435"},
-      {"::1:9435",
-       "metrics.listen = \"::1:9435\" is no address and port: write for example "
-       "127.0.0.1:9435 or [::1]:9435"},
-      {"127.0.0.1:99999",
-       "metrics.listen = \"127.0.0.1:99999\" is no address and port: write for "
-       "example 127.0.0.1:9435 or [::1]:9435"},
-      {"127.0.0.1:9435,+80",
-       "metrics.listen = \"127.0.0.1:9435,+80\" is no address and port: write "
-       "for example 127.0.0.1:9435 or [::1]:9435"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.listen);
-    auto endpoint = MetricsEndpoint::start(registry, row.listen);
+    auto endpoint = MetricsEndpoint::start(registry, *ListenAddress::parse(row.listen));
     REQUIRE_FALSE(endpoint);
     CHECK(endpoint.error().message == row.error);
   }
