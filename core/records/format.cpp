@@ -343,7 +343,8 @@ std::string to_falco_json(const Alert& alert, const Origin& origin) {
   std::string out = "{\"hostname\":";
   append_json_string(out, origin.hostname);
   out += ",\"output\":";
-  append_json_string(out, alert.output);
+  append_json_string(
+      out, clock_time(real_ns(alert.time, origin)) + ": " + alert.priority + ' ' + alert.output);
   out += ",\"output_fields\":";
   append_json(out, alert.output_fields);
   out += ",\"priority\":";

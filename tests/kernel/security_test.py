@@ -6,6 +6,7 @@ By the shipped rules, and by Falco's own rule file where it lies beside this che
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -126,6 +127,8 @@ def test_an_alert_prints_as_falco_prints_it(security, folder):
     assert alert["hostname"] == os.uname().nodename
     assert isinstance(alert["tags"], list) and isinstance(alert["output_fields"], dict)
     assert alert["time"].endswith("Z")
+    # Falco prefixes its output with the event's time and the rule's priority.
+    assert re.match(r"\d\d:\d\d:\d\d\.\d{9}: Warning ", alert["output"])
 
 
 NEAR_MISSES = [

@@ -85,24 +85,28 @@ TEST_CASE("a record's JSON has a member for each column, by name and type") {
 TEST_CASE("an alert prints as Falco's JSON") {
   auto parsed = json::parse(to_falco_json(sample_alert(), kOrigin));
   // The members of Falco's json_output, with json_include_output_property and tags on.
-  CHECK(parsed == json{{"hostname", "web-1"},
-                       {"output", "Sensitive file opened (file=/etc/shadow)"},
-                       {"output_fields",
-                        {{"fd.name", "/etc/shadow"}, {"proc.pid", 42}, {"container.id", nullptr}}},
-                       {"priority", "Warning"},
-                       {"rule", "Read sensitive file untrusted"},
-                       {"source", "syscall"},
-                       {"tags", {"filesystem", "T1555"}},
-                       {"time", kIsoTime}});
+  CHECK(parsed ==
+        json{{"hostname", "web-1"},
+             {"output", "22:13:20.123456789: Warning Sensitive file opened (file=/etc/shadow)"},
+             {"output_fields",
+              {{"fd.name", "/etc/shadow"}, {"proc.pid", 42}, {"container.id", nullptr}}},
+             {"priority", "Warning"},
+             {"rule", "Read sensitive file untrusted"},
+             {"source", "syscall"},
+             {"tags", {"filesystem", "T1555"}},
+             {"time", kIsoTime}});
 }
 
-TEST_CASE("an alert's own JSON holds all that Falco's does") {
+TEST_CASE("an alert's own JSON holds all that Falco's does, the output without time and priority") {
   auto alert = sample_alert();
   auto own = json::parse(to_json(Alert::schema(), &alert, kOrigin));
   auto falco = json::parse(to_falco_json(alert, kOrigin));
   for (const auto& [name, value] : falco.items()) {
     CAPTURE(name);
-    CHECK(own[name] == value);
+    if (name == "output")
+      CHECK(value == "22:13:20.123456789: Warning " + own[name].get<std::string>());
+    else
+      CHECK(own[name] == value);
   }
 }
 
