@@ -76,7 +76,8 @@ void Worker::every(std::chrono::milliseconds period, Task tick) {
   wake_.notify_one();
 }
 
-void Worker::clear() {
+Worker::Cleared Worker::clear() {
+  Cleared cleared;
   std::deque<Item> dropped;  // destroyed outside the lock: tasks may own much
   const std::lock_guard lock(mutex_);
   dropped.swap(queue_);
@@ -84,6 +85,12 @@ void Worker::clear() {
   records_ = 0;
   timers_.clear();
   ++timers_generation_;
+  for (const auto& item : dropped) {
+    if (std::holds_alternative<Record>(item)) ++cleared.records;
+    if (const auto* load = std::get_if<Load>(&item))
+      for (std::size_t i = 0; i < LANE_COUNT; ++i) cleared.events[i] += load->events[i];
+  }
+  return cleared;
 }
 
 void Worker::run_due_timers(std::unique_lock<std::mutex>& lock) {

@@ -26,10 +26,18 @@ class Worker {
   using Clock = std::chrono::steady_clock;
   using Task = std::function<void()>;
 
-  // Events in time order: what they weigh in each lane, and the work that they are.
+  // By lane.
+  using Count = std::array<std::size_t, LANE_COUNT>;
+  // Events in time order: what they weigh, how many they are, and the work that they make.
   struct Load {
-    std::array<std::size_t, LANE_COUNT> bytes{};
+    Count bytes{};
+    Count events{};
     Task run;
+  };
+  // What clear() threw away.
+  struct Cleared {
+    Count events{};
+    std::size_t records = 0;
   };
 
   // Bytes of waiting events that a lane may hold in one queue. Whoever offers leaves out the events
@@ -53,7 +61,7 @@ class Worker {
   bool run(const Task& task);
   void every(std::chrono::milliseconds period, Task tick);
   // Drops timers and whatever waits; what runs now finishes. The thread lives on.
-  void clear();
+  Cleared clear();
 
   // Bytes of that lane's events that wait.
   std::size_t queued_bytes(lane of) const { return lane_bytes_[of]; }

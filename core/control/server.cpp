@@ -77,7 +77,7 @@ bool permitted(const Peer& peer, std::optional<gid_t> group) {
 
 class ControlServer::Loop {
  public:
-  Loop(int listener, int epoll, int wake, Tables& tables, Origin origin, Dispatch dispatch,
+  Loop(int listener, int epoll, int wake, Tables& tables, OriginNow origin, Dispatch dispatch,
        Log& log, const ControlOptions& options)
       : listener_(listener),
         epoll_(epoll),
@@ -86,7 +86,6 @@ class ControlServer::Loop {
         origin_(std::move(origin)),
         log_(log),
         options_(options),
-        group_(options.group),
         verbs_(std::move(dispatch), [event = wake_] { signal(*event); }),
         thread_([this] { run(); }) {}
 
@@ -99,10 +98,6 @@ class ControlServer::Loop {
     close(epoll_);
   }
 
-  void set_group(std::optional<gid_t> group) {
-    std::lock_guard lock(group_mutex_);
-    group_ = group;
-  }
 
   ControlCounts counts() const { return {clients_, requests_, refused_, dropped_rows_}; }
 
@@ -167,16 +162,11 @@ class ControlServer::Loop {
 
   // Lets the client in, or tells it why not.
   void admit(Connection& connection) {
-    std::optional<gid_t> group;
-    {
-      std::lock_guard lock(group_mutex_);
-      group = group_;
-    }
     auto peer = peer_of(connection.socket());
     std::string reason;
     if (!peer) {
       reason = peer.error().to_string();
-    } else if (!permitted(*peer, group)) {
+    } else if (!permitted(*peer, options_.group)) {
       reason = "user " + std::to_string(peer->user) +
                " may not use the control socket: be root or a member of the group that "
                "control.group names";
@@ -219,7 +209,7 @@ class ControlServer::Loop {
     for (;;) {
       std::string line;
       while (connection.next_line(line)) handle(connection, line);
-      dropped_rows_ += connection.fill(origin_, options_.output_bytes);
+      dropped_rows_ += connection.fill(origin_(), options_.output_bytes);
       if (connection.overlong(options_.max_request_bytes)) {
         connection.send(write_error(Error{"the request is longer than " +
                                           std::to_string(options_.max_request_bytes) + " bytes"}));
@@ -299,11 +289,9 @@ class ControlServer::Loop {
   // Shared with followers, which a plugin may still be filling when the server has gone.
   const std::shared_ptr<const Descriptor> wake_;
   Tables& tables_;
-  const Origin origin_;
+  const OriginNow origin_;
   Log& log_;
   const ControlOptions options_;
-  std::mutex group_mutex_;
-  std::optional<gid_t> group_;
 
   std::atomic<bool> stopping_ = false;
   std::atomic<std::uint64_t> clients_ = 0, requests_ = 0, refused_ = 0, dropped_rows_ = 0;
@@ -318,7 +306,7 @@ class ControlServer::Loop {
 };
 
 Result<std::unique_ptr<ControlServer>> ControlServer::start(int listener, Tables& tables,
-                                                            Origin origin, Dispatch dispatch,
+                                                            OriginNow origin, Dispatch dispatch,
                                                             Log& log,
                                                             const ControlOptions& options) {
   fcntl(listener, F_SETFL, O_NONBLOCK);
@@ -337,10 +325,6 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(int listener, Tables
 ControlServer::ControlServer(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
 
 ControlServer::~ControlServer() = default;
-
-void ControlServer::set_group(std::optional<gid_t> group) {
-  loop_->set_group(group);
-}
 
 ControlCounts ControlServer::counts() const {
   return loop_->counts();

@@ -43,15 +43,13 @@ class ControlServer {
  public:
   // Serves a listening Unix socket, which it owns from now on. `dispatch` is called on the server's
   // verb thread, one verb at a time. Everything else that is passed must outlive the server.
-  static Result<std::unique_ptr<ControlServer>> start(int listener, Tables& tables, Origin origin,
-                                                      Dispatch dispatch, Log& log,
+  static Result<std::unique_ptr<ControlServer>> start(int listener, Tables& tables,
+                                                      OriginNow origin, Dispatch dispatch, Log& log,
                                                       const ControlOptions& options);
   // Closes all connections and joins both threads, waiting for a verb that is running.
   ~ControlServer();
   ControlServer(const ControlServer&) = delete;
 
-  // The group that may use the socket from now on. Any thread.
-  void set_group(std::optional<gid_t> group);
   // Any thread.
   ControlCounts counts() const;
 

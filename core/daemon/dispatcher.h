@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where events leave the reader: each one passes host facts, then goes to the plugins that want it.
-// dispatch() runs on the reader thread; what was dropped may be read from any.
+// Reader thread.
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -18,29 +17,22 @@ namespace trivet {
 
 class Dispatcher {
  public:
-  // Events that found no room in a plugin's queue: [plugin][lane].
-  using Dropped = std::vector<std::array<std::uint64_t, LANE_COUNT>>;
-
   // The hosts outlive the dispatcher.
   Dispatcher(HostFacts& facts, std::vector<PluginHost*> hosts);
 
   void dispatch(lanes::Batch&& batch);
 
-  Dropped dropped() const;
-
  private:
-  using LaneCounts = std::array<std::atomic<std::uint64_t>, LANE_COUNT>;
-  // What one plugin gets of the batch at hand.
-  struct Share {
-    std::vector<PluginHost::Item> items;
-    std::array<std::size_t, LANE_COUNT> bytes{};
-    std::array<std::size_t, LANE_COUNT> room{};
+  // What one plugin gets of the batch at hand: a copy, so that what waits in its queue weighs what
+  // the queue is charged for, not a whole batch for one event of it.
+  struct Pending {
+    PluginHost::Share share;
+    Worker::Count room{};
   };
 
   HostFacts& facts_;
   const std::vector<PluginHost*> hosts_;
-  std::vector<Share> shares_;
-  std::vector<LaneCounts> dropped_;
+  std::vector<Pending> pending_;
 };
 
 }  // namespace trivet

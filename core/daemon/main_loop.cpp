@@ -28,6 +28,7 @@ Result<std::unique_ptr<MainLoop>> MainLoop::create() {
 void MainLoop::post(std::function<void()> task) {
   {
     const std::lock_guard lock(mutex_);
+    if (ended_) return;
     tasks_.push_back(std::move(task));
   }
   const std::uint64_t one = 1;
@@ -63,6 +64,10 @@ void MainLoop::run(const std::function<void(int)>& on_signal, std::chrono::milli
       tick();
     }
   }
+  std::vector<std::function<void()>> dropped;  // destroyed outside the lock
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  dropped.swap(tasks_);
 }
 
 }  // namespace trivet

@@ -24,7 +24,7 @@ class MainLoop {
            const std::function<void()>& tick);
   // Makes run() return after the task at hand. Main thread.
   void quit() { quit_ = true; }
-  // Runs the task on the main thread. Any thread.
+  // Runs the task on the main thread; destroys it instead once the loop has ended. Any thread.
   void post(std::function<void()> task);
 
  private:
@@ -35,7 +35,8 @@ class MainLoop {
   UniqueFd signals_;
   UniqueFd wake_;
   bool quit_ = false;
-  std::mutex mutex_;
+  std::mutex mutex_;  // guards what follows
+  bool ended_ = false;
   std::vector<std::function<void()>> tasks_;
 };
 

@@ -63,7 +63,7 @@ bool PluginHost::adopt(Plugin& next) {
 void PluginHost::stop() {
   if (!plugin_) return;
   running_ = false;
-  worker_.clear();
+  for (auto& wanted : wanted_events_) wanted = false;
   worker_.run([&] {
     plugin_->stop();
     forget_plugin();
@@ -72,13 +72,17 @@ void PluginHost::stop() {
 
 void PluginHost::forget_plugin() {
   // Timers and what waits go before the plugin that they would call.
-  worker_.clear();
+  const auto cleared = worker_.clear();
+  for (unsigned lane = 0; lane < LANE_COUNT; ++lane) dropped_events_[lane] += cleared.events[lane];
+  dropped_records_ += cleared.records;
   for (auto& wanted : wanted_events_) wanted = false;
   for (auto& handlers : event_handlers_) handlers.clear();
-  const std::lock_guard lock(mutex_);
-  record_handlers_.clear();
-  verbs_.clear();
-  hooks_.clear();
+  {
+    const std::lock_guard lock(mutex_);
+    record_handlers_.clear();
+    verbs_.clear();
+    hooks_.clear();
+  }
   plugin_.reset();
   metrics_.reset();
 }
@@ -88,20 +92,21 @@ std::size_t PluginHost::room(lane of) const {
   return queued < Worker::kMaxLaneBytes ? Worker::kMaxLaneBytes - queued : 0;
 }
 
-void PluginHost::offer(std::shared_ptr<const void> batch, std::vector<Item> items,
-                       const std::array<std::size_t, LANE_COUNT>& bytes) {
-  worker_.offer({bytes, [this, batch = std::move(batch), items = std::move(items)] {
-                   for (const auto& item : items) deliver(item);
+void PluginHost::offer(Share&& share) {
+  const auto owned = std::make_shared<const Share>(std::move(share));
+  worker_.offer({owned->bytes, owned->counts, [this, owned] {
+                   for (std::size_t i = 0; i < owned->events.size(); ++i)
+                     deliver(owned->events.record(i), owned->processes[i]);
                  }});
 }
 
-void PluginHost::deliver(const Item& item) {
-  const auto& header = *reinterpret_cast<const event_header*>(item.bytes.data());
+void PluginHost::deliver(std::span<const std::byte> bytes, const ProcessRef& process) {
+  const auto& header = *reinterpret_cast<const event_header*>(bytes.data());
   for (const auto& handler : event_handlers_[header.type]) {
-    if (header.version != handler.version || item.bytes.size() < handler.size)
+    if (header.version != handler.version || bytes.size() < handler.size)
       ++malformed_;
     else
-      handler.call({header, item.bytes, item.process});
+      handler.call({header, bytes, process});
   }
 }
 
@@ -133,16 +138,17 @@ std::vector<PluginVerb> PluginHost::verbs() const {
 
 Result<std::string> PluginHost::run_verb(const std::string& verb,
                                          const std::vector<std::string>& arguments) {
-  Verb run;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = verbs_.find(verb);
-    if (found == verbs_.end()) return Error{"plugin " + name_ + " has no verb " + verb};
-    run = found->second.run;
-  }
-  Result<std::string> answer = std::string();
-  if (!worker_.run([&] { answer = run(arguments); }))
-    return Error{"plugin " + name_ + " was stopped before it could answer"};
+  // Looked up on the worker: there it cannot go away between the look and the call.
+  Result<std::string> answer = Error{"plugin " + name_ + " was stopped before it could answer"};
+  worker_.run([&] {
+    Verb run;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = verbs_.find(verb);
+      if (found != verbs_.end()) run = found->second.run;
+    }
+    if (run) answer = run(arguments);
+  });
   return answer;
 }
 

@@ -18,6 +18,7 @@
 
 #include "broker/client.h"
 #include "bus/worker.h"
+#include "lanes/batch.h"
 #include "trivet/host.h"
 #include "trivet/plugin.h"
 
@@ -40,10 +41,12 @@ struct PluginVerb {
 
 class PluginHost final : public Host {
  public:
-  // One event on its way to a plugin. The bytes live as long as the load's batch.
-  struct Item {
-    std::span<const std::byte> bytes;
-    ProcessRef process;
+  // Events on their way to the plugin, each with its process as of the event.
+  struct Share {
+    lanes::Batch events;
+    std::vector<ProcessRef> processes;  // one for each event
+    Worker::Count bytes{};
+    Worker::Count counts{};
   };
 
   PluginHost(std::string name, const HostServices& services);
@@ -55,7 +58,7 @@ class PluginHost final : public Host {
   // Has the running plugin take over another instance's configuration; false if only a restart can.
   // Main thread.
   bool adopt(Plugin& next);
-  // Runs stop(), drops what waits, subscriptions and metrics. Main thread.
+  // Lets what waits be handled, runs stop(), drops subscriptions and metrics. Main thread.
   void stop();
   bool running() const { return running_; }
 
@@ -65,9 +68,10 @@ class PluginHost final : public Host {
   }
   // Room in the worker's queue for more of that lane. Reader thread.
   std::size_t room(lane of) const;
-  // Hands events over; `batch` keeps their bytes alive. Reader thread.
-  void offer(std::shared_ptr<const void> batch, std::vector<Item> items,
-             const std::array<std::size_t, LANE_COUNT>& bytes);
+  // Hands events over. Reader thread.
+  void offer(Share&& share);
+  // Counts an event of that lane that found no room. Reader thread.
+  void count_dropped(lane of) { ++dropped_events_[of]; }
   // Hands a record over if the plugin subscribes to its table. Any thread.
   void offer_record(const RecordSchema& schema, const std::shared_ptr<const void>& record);
 
@@ -78,6 +82,7 @@ class PluginHost final : public Host {
   std::vector<HookState> hooks() const;
 
   std::uint64_t malformed_events() const { return malformed_; }
+  std::uint64_t dropped_events(lane of) const { return dropped_events_[of]; }
   std::uint64_t dropped_records() const { return dropped_records_; }
 
   Result<std::unique_ptr<Object>> attach(const ObjectSpec& spec) override;
@@ -104,7 +109,7 @@ class PluginHost final : public Host {
     Verb run;
   };
 
-  void deliver(const Item& item);
+  void deliver(std::span<const std::byte> bytes, const ProcessRef& process);
   // The plugin and all that it asked for. Worker thread.
   void forget_plugin();
 
@@ -119,6 +124,7 @@ class PluginHost final : public Host {
 
   std::array<std::atomic<bool>, EVENT_TYPES> wanted_events_{};
   std::atomic<std::uint64_t> malformed_ = 0;
+  std::array<std::atomic<std::uint64_t>, LANE_COUNT> dropped_events_{};
   std::atomic<std::uint64_t> dropped_records_ = 0;
 
   mutable std::mutex mutex_;  // guards what follows

@@ -31,12 +31,12 @@ void print(const std::vector<Row>& rows, const Origin& origin, int descriptor,
 
 }  // namespace
 
-Printer::Printer(Tables& tables, std::vector<std::string> names, Origin origin, int descriptor)
+Printer::Printer(Tables& tables, std::vector<std::string> names, OriginNow origin, int descriptor)
     : thread_([follower = tables.follow(std::move(names), {.rows = kQueuedRows}, 0),
                origin = std::move(origin), descriptor](const std::stop_token& stop) {
         const RecordSchema* heading = nullptr;
         while (!stop.stop_requested())
-          print(follower->wait(std::chrono::milliseconds(200), kRowsAtOnce), origin, descriptor,
+          print(follower->wait(std::chrono::milliseconds(200), kRowsAtOnce), origin(), descriptor,
                 heading);
       }) {}
 

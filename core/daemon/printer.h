@@ -17,7 +17,7 @@ namespace trivet {
 class Printer {
  public:
   // Follows these tables from now on and writes to `descriptor`, which it does not own.
-  Printer(Tables& tables, std::vector<std::string> names, Origin origin, int descriptor);
+  Printer(Tables& tables, std::vector<std::string> names, OriginNow origin, int descriptor);
 
  private:
   std::jthread thread_;

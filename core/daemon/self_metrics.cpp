@@ -8,7 +8,6 @@ namespace trivet {
 namespace {
 
 void publish_lanes(Metrics& metrics, const Observed& observed) {
-  const auto dropped_in_queues = observed.dispatcher.dropped();
   const auto hosts = observed.plugins.hosts();
   for (unsigned lane = 0; lane < LANE_COUNT; ++lane) {
     const std::string name(lanes::lane_name(lane));
@@ -29,7 +28,7 @@ void publish_lanes(Metrics& metrics, const Observed& observed) {
           .counter("trivet_queue_dropped_events_total",
                    "Events lost because a plugin's queue had no room for more of that lane",
                    {{"plugin", hosts[i]->name()}, {"lane", name}})
-          .follow(static_cast<double>(dropped_in_queues[i][lane]));
+          .follow(static_cast<double>(hosts[i]->dropped_events(static_cast<enum lane>(lane))));
   }
   const auto accounts = observed.reader.accounts();
   if (!accounts) return;

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "control/server.h"
-#include "daemon/dispatcher.h"
 #include "daemon/plugin_set.h"
 #include "facts/host_facts.h"
 #include "lanes/reader.h"
@@ -16,7 +15,6 @@ namespace trivet {
 struct Observed {
   const HostFacts& facts;
   const PluginSet& plugins;
-  const Dispatcher& dispatcher;
   const lanes::LaneReader& reader;
   const Tables& tables;
   const ControlServer& control;

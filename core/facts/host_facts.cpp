@@ -7,7 +7,6 @@
 #include <cstring>
 #include <mutex>
 #include <optional>
-#include <sstream>
 #include <string_view>
 
 #include "facts/cgroup_names.h"
@@ -138,17 +137,9 @@ ProcessRef HostFacts::apply_exit(const process_exit_event& event) {
   const std::unique_lock lock(mutex_);
   const auto found = processes_.find(id);
   if (found == processes_.end()) return nullptr;
-  Entry& entry = found->second;
-  if (entry.exited_ns == 0) {
-    entry.exited_ns = event.header.time_ns;
-    gone_.push_back({entry.exited_ns, id});
-    if (const auto parent = processes_.find(identity(entry.image->parent));
-        parent != processes_.end() && parent->second.living_children > 0)
-      --parent->second.living_children;
-    if (const auto living = living_.find(id.tgid); living != living_.end() && living->second == id)
-      living_.erase(living);
-  }
-  return entry.image;
+  const ProcessRef image = found->second.image;
+  mark_exited(id, event.header.time_ns);  // once: two last threads may both tell it
+  return image;
 }
 
 void HostFacts::insert(ProcessRef image) {
@@ -176,13 +167,41 @@ void HostFacts::insert(ProcessRef image) {
   }
   if (const auto parent = processes_.find(identity(image->parent)); parent != processes_.end())
     ++parent->second.living_children;
-  living_.insert_or_assign(id.tgid, id);
-  processes_[id].image = std::move(image);
-  if (processes_.size() > limits_.max_processes && !gone_.empty()) {
-    processes_.erase(gone_.front().identity);
-    gone_.pop_front();
-    ++evicted_;
+  if (const auto before = living_.find(id.tgid); before != living_.end()) {
+    // The kernel has given the pid away: the exit of the one before was lost.
+    mark_exited(before->second, image->key.start_ns);
   }
+  living_.insert_or_assign(id.tgid, id);
+  entry->second.image = std::move(image);
+  if (processes_.size() > limits_.max_processes) evict(id);
+}
+
+void HostFacts::mark_exited(const Identity& id, std::uint64_t exited_ns) {
+  const auto found = processes_.find(id);
+  if (found == processes_.end() || found->second.exited_ns != 0) return;
+  found->second.exited_ns = exited_ns;
+  gone_.push_back({exited_ns, id});
+  if (const auto parent = processes_.find(identity(found->second.image->parent));
+      parent != processes_.end() && parent->second.living_children > 0)
+    --parent->second.living_children;
+  if (const auto living = living_.find(id.tgid); living != living_.end() && living->second == id)
+    living_.erase(living);
+}
+
+void HostFacts::evict(const Identity& newest) {
+  ++evicted_;
+  while (!gone_.empty()) {
+    const Identity oldest = gone_.front().identity;
+    gone_.pop_front();
+    if (processes_.erase(oldest) > 0) return;
+  }
+  // All that is known seems to live: more than the limit, or exits were lost. Any but the newest.
+  auto victim = processes_.begin();
+  if (victim->first == newest) ++victim;
+  if (const auto living = living_.find(victim->first.tgid);
+      living != living_.end() && living->second == victim->first)
+    living_.erase(living);
+  processes_.erase(victim);
 }
 
 void HostFacts::refresh(std::uint64_t now_ns) {
@@ -255,22 +274,6 @@ std::string HostFacts::cgroup_path(std::uint64_t cgroup_id) const {
 
 std::int64_t HostFacts::boot_to_real_ns() const {
   return clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME);
-}
-
-std::string find_cgroup_root(std::string_view mountinfo) {
-  // proc(5): ID PARENT MAJOR:MINOR ROOT MOUNT-POINT OPTIONS [tag...] - TYPE SOURCE SUPER-OPTIONS
-  std::istringstream lines{std::string(mountinfo)};
-  for (std::string line; std::getline(lines, line);) {
-    const auto separator = line.find(" - ");
-    if (separator == std::string::npos) continue;
-    std::istringstream before(line.substr(0, separator));
-    std::istringstream after(line.substr(separator + 3));
-    std::string id, parent, device, root, mount_point, type;
-    before >> id >> parent >> device >> root >> mount_point;
-    after >> type;
-    if (type == "cgroup2" && root == "/") return mount_point;
-  }
-  return {};
 }
 
 }  // namespace trivet

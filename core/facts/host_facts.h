@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one copy of host facts in the daemon. The reader thread applies lifecycle events in time
 // order; any thread looks up. Bounded: exited processes stay for a grace time (longer while a child
-// lives), and past max_processes the oldest exited ones go first.
+// lives), and past max_processes the oldest exited ones go first, then any.
 #pragma once
 
 #include <atomic>
@@ -79,6 +79,9 @@ class HostFacts final : public Facts {
   ProcessRef apply_exec(const process_exec_event& event, std::span<const std::byte> tail);
   ProcessRef apply_exit(const process_exit_event& event);
   void insert(ProcessRef image);
+  // These hold the lock already.
+  void mark_exited(const Identity& id, std::uint64_t exited_ns);
+  void evict(const Identity& newest);
   void forget_gone(std::uint64_t now_ns);
 
   const std::string cgroup_root_;
@@ -92,9 +95,5 @@ class HostFacts final : public Facts {
   std::unordered_map<std::uint64_t, std::string> cgroups_;
   std::uint64_t evicted_ = 0;
 };
-
-// Where the cgroup2 hierarchy is mounted according to the text of a mountinfo file (proc(5)); empty
-// if it is not. Of several mounts, the first that shows the hierarchy's root.
-std::string find_cgroup_root(std::string_view mountinfo);
 
 }  // namespace trivet

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "trivet/record.h"
@@ -16,6 +17,8 @@ struct Origin {
   std::string hostname;
   std::int64_t boot_to_real_ns = 0;  // added to CLOCK_BOOTTIME gives CLOCK_REALTIME
 };
+// The origin as of now: the wall clock may be set while the daemon runs. Any thread.
+using OriginNow = std::function<Origin()>;
 
 // "2026-03-01T12:00:00.123456789Z": UTC, the form of RFC 3339.
 std::string iso_time(std::int64_t real_ns);

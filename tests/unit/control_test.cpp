@@ -49,8 +49,12 @@ class Served {
       }
       return Error{"unknown verb \"" + verb + "\""};
     };
-    auto started =
-        ControlServer::start(listen_at(path()), tables, {"host", 0}, dispatch, log, options);
+    auto started = ControlServer::start(
+        listen_at(path()), tables,
+        [] {
+          return Origin{"host", 0};
+        },
+        dispatch, log, options);
     REQUIRE(started);
     server = std::move(*started);
   }

@@ -132,6 +132,19 @@ TEST_CASE("more processes than there is room for push out the oldest that exited
   CHECK(facts.process(TaskKey{50, 50, 1}));
 }
 
+TEST_CASE(
+    "lost exits neither keep a pid's former owner alive nor let facts grow past their limit") {
+  HostFacts facts("", {.max_processes = 1000, .exited_grace_ns = 10 * kSecond});
+  for (std::uint32_t i = 1; i <= 30'000; ++i) facts.apply(fork_event({i, i % 3000 + 2, 0}, kInit));
+  CHECK(facts.counts().processes <= 1000);
+  CHECK(facts.counts().evicted >= 29'000);
+  CHECK(facts.process(TaskKey{30'000, 2, 0}));
+  facts.apply(fork_event({40'000, 2, 0}, kInit));
+  CHECK(facts.process(2u)->key.start_ns == 40'000);
+  facts.refresh(1'000 * kSecond);
+  CHECK_FALSE(facts.process(TaskKey{30'000, 2, 0}));
+}
+
 TEST_CASE("back-fill never replaces a newer image") {
   HostFacts facts("");
   facts.apply(exec_event({200, 50, 5}, kInit, "new", {"/new", "/", {}, ""}));
@@ -169,15 +182,6 @@ TEST_CASE("cgroup paths name units as journald does and containers by their shor
     CHECK(unit_of_cgroup(row.path) == row.unit);
     CHECK(container_of_cgroup(row.path) == row.container);
   }
-}
-
-TEST_CASE("the cgroup2 mount is found wherever it is, and not in a subtree of it") {
-  CHECK(
-      find_cgroup_root("24 1 0:22 / /sys rw - sysfs sysfs rw\n"
-                       "31 24 0:27 /sub /mnt/part rw - cgroup2 cgroup2 rw\n"
-                       "30 24 0:26 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw\n") ==
-      "/sys/fs/cgroup/unified");
-  CHECK(find_cgroup_root("30 24 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw\nrubbish\n") == "");
 }
 
 TEST_CASE("names of users and groups follow their files") {

@@ -74,7 +74,14 @@ TEST_CASE("clear drops what waits, and whoever waits for it is told") {
   entered.get_future().wait();
   auto waiting = std::async(std::launch::async, [&] { return worker.run([] {}); });
   std::this_thread::sleep_for(20ms);
-  worker.clear();
+  Worker::Load load;
+  load.events[LANE_ALERT] = 3;
+  load.run = [] {};
+  worker.offer(load);
+  worker.offer_record([] {});
+  const auto cleared = worker.clear();
+  CHECK(cleared.events[LANE_ALERT] == 3);
+  CHECK(cleared.records == 1);
   CHECK_FALSE(waiting.get());
   release.set_value();
   CHECK(worker.run([] {}));
