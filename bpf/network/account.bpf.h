@@ -51,8 +51,9 @@ struct flow {
 	__u8 protocol;
 	__u8 direction;
 	__u8 verdict;
-	__u8 flags; /* enum account_flags */
-	__u32 reserved;
+	__u8 flags;	      /* enum account_flags */
+	__u16 owner_version;  /* grows with each change of the owner that policy can tell */
+	__u16 judged_version; /* the one that the verdict is for */
 };
 
 /* A UDP flow is a socket and a peer. */
@@ -72,6 +73,7 @@ struct datagram_flow {
 struct socket_state {
 	struct flow flow;
 	struct datagram_key last_peer; /* UDP: the newest flow, ended when the socket is released */
+	__u64 cgroups[CGROUP_DEPTH_MAX]; /* the owner's from the root down, if ACCOUNT_OWNER_SEEN */
 };
 
 /* Packets between a listener and a peer before the connection's own socket exists. */
@@ -107,6 +109,24 @@ struct {
 	__type(key, struct datagram_key);
 	__type(value, struct datagram_flow);
 } datagram_flows SEC(".maps");
+
+/* Who began with a peer that has no flow. */
+struct datagram_beginning {
+	__u64 last_ns;
+	__u32 direction; /* enum flow_direction */
+	__u32 reserved;
+};
+
+/*
+ * For peers for which datagram_flows has no room. Verdicts rest on it, so it always takes the
+ * newest; a flood must bring this many peers between a question and its answer.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct datagram_key);
+	__type(value, struct datagram_beginning);
+} datagram_beginnings SEC(".maps");
 
 /* LRU, as a SYN flood fills it; an evicted handshake costs its three packets' count, and is
  * counted. */
@@ -160,16 +180,37 @@ static __always_inline void owner__set_current(struct owner *owner)
 	executable__read_current(&owner->executable);
 }
 
-/* Sets the owner unless it is the running image already, which is the common case of a busy socket.
+/*
+ * The running image uses the socket. It mostly is the owner already; else it becomes the owner, and
+ * what was judged for the one before is judged again.
  */
-static __always_inline void owner__refresh(struct owner *owner)
+static __always_inline void owner__refresh(struct socket_state *state)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct owner *owner = &state->flow.owner;
+	__u64 cgroup_id = bpf_get_current_cgroup_id();
+	struct policy_executable before = owner->executable;
+	struct task_key task = {};
+	bool same_cgroup = state->flow.flags & ACCOUNT_OWNER_SEEN && owner->cgroup_id == cgroup_id;
 
-	if (owner->task.tgid == bpf_get_current_pid_tgid() >> 32 &&
-	    owner->task.exec_count == BPF_CORE_READ(task, self_exec_id))
+	task_key__read(&task, (void *)bpf_get_current_task());
+	if (same_cgroup && owner->task.tgid == task.tgid && owner->task.start_ns == task.start_ns &&
+	    owner->task.exec_count == task.exec_count)
 		return;
 	owner__set_current(owner);
+	for (int level = 0; level < CGROUP_DEPTH_MAX; level++)
+		state->cgroups[level] = bpf_get_current_ancestor_cgroup_id(level);
+	state->flow.flags |= ACCOUNT_OWNER_SEEN;
+	if (!same_cgroup || before.inode != owner->executable.inode ||
+	    before.device != owner->executable.device)
+		state->flow.owner_version++;
+}
+
+/* Whether it is time to tell a flow with traffic again. */
+static __always_inline bool report__is_due(__u64 reported_ns, __u64 now)
+{
+	struct policy_settings settings = policy__settings();
+
+	return settings.interval_ns && now - reported_ns >= settings.interval_ns;
 }
 
 static __always_inline void flow_event__fill(struct flow_event *event, const struct flow *flow,
@@ -205,8 +246,7 @@ static __always_inline void flow_event__fill(struct flow_event *event, const str
 static __always_inline bool denial__may_report(__u64 epoch, __u32 rule)
 {
 	__u64 now = bpf_ktime_get_boot_ns();
-	__u32 slot = POLICY_SLOT(epoch);
-	__u32 key = rule < POLICY_RULES_MAX ? POLICY_COUNT(slot, rule) : POLICY_COUNT_DEFAULT(slot);
+	__u32 key = policy__count_index(epoch, rule);
 	struct denial_window *window = bpf_map_lookup_elem(&denial_windows, &key);
 
 	if (!window)
@@ -215,7 +255,7 @@ static __always_inline bool denial__may_report(__u64 epoch, __u32 rule)
 		window->start_ns = now;
 		window->reports = 0;
 	}
-	if (__sync_fetch_and_add(&window->reports, 1) < config.denials_per_second)
+	if (__sync_fetch_and_add(&window->reports, 1) < policy__settings().denials_per_second)
 		return true;
 	lane__count(LANE_ALERT, flow_event_id, offered);
 	lane__count(LANE_ALERT, flow_event_id, filtered);

@@ -12,9 +12,10 @@
 static int datagram__expire(void *map, struct datagram_key *key, struct datagram_flow *datagrams)
 {
 	__u64 idle_ns = bpf_ktime_get_boot_ns() - datagrams->flow.last_ns;
+	__u64 allowed_ns = policy__settings().udp_idle_ns;
 
-	if (idle_ns < config.udp_idle_ns) {
-		bpf_timer_start(&datagrams->expiry, config.udp_idle_ns - idle_ns, 0);
+	if (idle_ns < allowed_ns) {
+		bpf_timer_start(&datagrams->expiry, allowed_ns - idle_ns, 0);
 		return 0;
 	}
 	flow__report(&datagrams->flow, FLOW_CLOSED);
@@ -23,35 +24,64 @@ static int datagram__expire(void *map, struct datagram_key *key, struct datagram
 }
 
 /* A flow for a peer that is new to the socket, or NULL where the table is full. */
-static __noinline struct datagram_flow *datagram__begin(struct datagram_key *key,
-							struct flow *socket)
+static __always_inline struct datagram_flow *datagram__begin(struct datagram_key *key,
+							     struct socket_state *state,
+							     const struct packet *packet,
+							     __u8 direction)
 {
 	struct datagram_flow *datagrams;
+	long refused;
 
-	if (!socket)
+	if (!state)
 		return NULL;
 	/* The socket's own state is a blank flow with the owner filled in. */
-	if (bpf_map_update_elem(&datagram_flows, key, socket, BPF_NOEXIST))
-		return NULL;
+	refused = bpf_map_update_elem(&datagram_flows, key, &state->flow, BPF_NOEXIST);
 	datagrams = bpf_map_lookup_elem(&datagram_flows, key);
-	if (!datagrams)
-		return NULL;
+	/* Another CPU's packet of the same peer may have been first. */
+	if (!datagrams || refused)
+		return datagrams;
+	flow__begin(&datagrams->flow, IPPROTO_UDP, direction, bpf_ktime_get_boot_ns());
+	flow__set_tuple(&datagrams->flow, packet);
+	state->last_peer = *key;
 	if (!bpf_timer_init(&datagrams->expiry, &datagram_flows, 7 /* CLOCK_BOOTTIME */)) {
 		bpf_timer_set_callback(&datagrams->expiry, datagram__expire);
-		bpf_timer_start(&datagrams->expiry, config.udp_idle_ns, 0);
+		bpf_timer_start(&datagrams->expiry, policy__settings().udp_idle_ns, 0);
 	}
 	return datagrams;
 }
 
-static __noinline int datagram__packet(struct __sk_buff *skb, struct socket_state *state, bool sent)
+/* What was kept of a peer when the table was full, unless it was idle for too long; may be NULL. */
+static __always_inline struct datagram_beginning *
+datagram__beginning(const struct datagram_key *key)
+{
+	struct datagram_beginning *kept = bpf_map_lookup_elem(&datagram_beginnings, key);
+
+	if (kept && bpf_ktime_get_boot_ns() - kept->last_ns < policy__settings().udp_idle_ns)
+		return kept;
+	return NULL;
+}
+
+/* Who began with a peer that has no flow: who is connected asked, else the first packet says so. */
+static __always_inline __u8 datagram__direction(const struct datagram_key *key, bool sent,
+						bool connected)
+{
+	struct datagram_beginning *kept = datagram__beginning(key);
+
+	if (kept)
+		return kept->direction;
+	return sent || connected ? FLOW_EGRESS : FLOW_INGRESS;
+}
+
+static __noinline int datagram__packet(struct __sk_buff *skb, struct socket_state *state, bool sent,
+				       bool connected)
 {
 	__u64 epoch = policy__epoch(), now = bpf_ktime_get_boot_ns();
 	struct datagram_flow *datagrams;
 	struct datagram_key key = {};
 	struct judgement ask = {};
 	struct packet packet;
-	__u8 direction = sent ? FLOW_EGRESS : FLOW_INGRESS;
-	__u8 changed = 0;
+	__u16 owner_version = state ? state->flow.owner_version : 0;
+	__u8 changed = 0, stale, direction;
 
 	if (!packet__read(skb, &packet, sent)) {
 		count(FLOW_COUNT_UNREADABLE, 1);
@@ -62,11 +92,13 @@ static __noinline int datagram__packet(struct __sk_buff *skb, struct socket_stat
 	key.peer_address[1] = packet.peer_address[1];
 	key.peer_port = packet.peer_port;
 	datagrams = bpf_map_lookup_elem(&datagram_flows, &key);
-	if (datagrams)
-		direction = datagrams->flow.direction;
-	if (!datagrams || datagrams->flow.epoch != epoch) {
+	direction =
+		datagrams ? datagrams->flow.direction : datagram__direction(&key, sent, connected);
+	stale = !datagrams || datagrams->flow.epoch != epoch ||
+		datagrams->flow.judged_version != owner_version;
+	if (stale) {
 		ask__about_packet(&ask, &packet, direction, epoch);
-		judge__packet(skb, &ask, state ? &state->flow : NULL);
+		judge__packet(skb, &ask, state);
 	}
 	if (!datagrams) {
 		if (ask.verdict == FLOW_DROPPED) {
@@ -74,30 +106,30 @@ static __noinline int datagram__packet(struct __sk_buff *skb, struct socket_stat
 			denial__report(state ? &state->flow : NULL, &ask, &packet);
 			return REFUSE;
 		}
-		datagrams = datagram__begin(&key, state ? &state->flow : NULL);
+		datagrams = datagram__begin(&key, state, &packet, direction);
 		if (!datagrams) {
+			struct datagram_beginning keep = {.last_ns = now, .direction = direction};
+
+			bpf_map_update_elem(&datagram_beginnings, &key, &keep, BPF_ANY);
 			count(FLOW_COUNT_DATAGRAM_UNCOUNTED, 1);
 			return PASS;
 		}
-		flow__begin(&datagrams->flow, IPPROTO_UDP, direction, now);
-		flow__set_tuple(&datagrams->flow, &packet);
-		if (state)
-			state->last_peer = key;
 	}
-	if (datagrams->flow.epoch != epoch) {
+	if (stale) {
 		changed = datagrams->flow.verdict != ask.verdict;
 		datagrams->flow.rule = ask.rule;
 		datagrams->flow.verdict = ask.verdict;
 		datagrams->flow.epoch = epoch;
+		datagrams->flow.judged_version = owner_version;
 	}
 	if (datagrams->flow.verdict == FLOW_DROPPED) {
 		flow__count_dropped(&datagrams->flow, now);
-		if (changed || now - datagrams->flow.reported_ns >= config.interval_ns)
+		if (changed || report__is_due(datagrams->flow.reported_ns, now))
 			flow__report_denial(&datagrams->flow);
 		return REFUSE;
 	}
 	flow__add(&datagrams->flow, sent, skb->len, now);
-	if (changed || now - datagrams->flow.reported_ns >= config.interval_ns) {
+	if (changed || report__is_due(datagrams->flow.reported_ns, now)) {
 		if (state)
 			datagrams->flow.owner = state->flow.owner;
 		flow__report(&datagrams->flow, FLOW_OPEN);

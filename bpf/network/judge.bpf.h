@@ -8,6 +8,7 @@
 
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include "network/policy.h"
 
@@ -15,6 +16,14 @@
 #define CGROUP_DEPTH_MAX 16
 
 const volatile struct policy_config config = {};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct policy_settings);
+} policy_settings SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -71,6 +80,15 @@ static __always_inline __u64 policy__epoch(void)
 	return epoch ? *epoch : 0;
 }
 
+/* All zero until user space has written them. */
+static __always_inline struct policy_settings policy__settings(void)
+{
+	__u32 zero = 0;
+	struct policy_settings *settings = bpf_map_lookup_elem(&policy_settings, &zero);
+
+	return settings ? *settings : (struct policy_settings){};
+}
+
 /* What is asked of the policy, and its answer. */
 struct judgement {
 	__u64 peer_address[2];
@@ -88,10 +106,18 @@ struct judgement {
 	__u32 audit_rule;
 };
 
+static __always_inline bool address__is_v4(const __u64 address[2])
+{
+	return address[0] == 0 && (__u32)address[1] == bpf_htonl(0xffff);
+}
+
 static __always_inline bool row__matches(const volatile struct policy_row *row,
 					 const struct judgement *ask)
 {
 	if (row->direction != ask->direction)
+		return false;
+	/* IPv4 lies among IPv6's addresses, but ::/0 does not mean it. */
+	if (row->family == 6 && address__is_v4(ask->peer_address))
 		return false;
 	if ((ask->peer_address[0] & row->mask[0]) != row->address[0] ||
 	    (ask->peer_address[1] & row->mask[1]) != row->address[1])
@@ -141,16 +167,21 @@ static long judge__row(__u32 index, struct judgement *ask)
 	return 1;
 }
 
+/* The rule's index in policy_counts. */
+static __always_inline __u32 policy__count_index(__u64 epoch, __u32 rule)
+{
+	__u32 slot = POLICY_SLOT(epoch);
+
+	if (rule < POLICY_RULES_MAX)
+		return POLICY_COUNT(slot, rule);
+	return rule == FLOW_RULE_DEFAULT ? POLICY_COUNT_DEFAULT(slot) : POLICY_COUNT_FAILSAFE;
+}
+
 static __always_inline void judge__count(const struct judgement *answer, bool dropped)
 {
-	__u32 slot = POLICY_SLOT(answer->epoch);
-	__u32 key = POLICY_COUNT_FAILSAFE;
+	__u32 key = policy__count_index(answer->epoch, answer->rule);
 	struct policy_count *count;
 
-	if (answer->rule < POLICY_RULES_MAX)
-		key = POLICY_COUNT(slot, answer->rule);
-	else if (answer->rule == FLOW_RULE_DEFAULT)
-		key = POLICY_COUNT_DEFAULT(slot);
 	count = bpf_map_lookup_elem(&policy_counts, &key);
 	if (!count)
 		return;
@@ -215,6 +246,20 @@ static __always_inline __u64 subjects__of_executable(const struct policy_executa
 	struct policy_subjects *subjects = bpf_map_lookup_elem(&policy_executables, id);
 
 	return subjects ? subjects->bits[POLICY_SLOT(epoch)] : 0;
+}
+
+static __always_inline __u64 subjects__of_cgroups(const __u64 ids[CGROUP_DEPTH_MAX], __u64 epoch)
+{
+	__u64 bits = 0;
+
+	for (int level = 0; level < CGROUP_DEPTH_MAX; level++) {
+		__u64 id = ids[level];
+
+		if (!id)
+			break;
+		bits |= subjects__of_cgroup(id, epoch);
+	}
+	return bits;
 }
 
 /* Subjects of the running task by its cgroup and those above it. */

@@ -33,16 +33,17 @@ static __always_inline int judge__call(struct bpf_sock_addr *ctx, struct packet 
 	__u64 epoch = policy__epoch();
 	__u64 cookie = bpf_get_socket_cookie(ctx);
 
-	if (!sk || (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_UDP))
+	if (!sk)
 		return PASS;
 	packet->protocol = ctx->protocol;
 	packet->peer_port = bpf_ntohs(ctx->user_port);
 	address__resolve_any(packet->peer_address);
 	state = socket__state(sk, cookie);
-	if (state) {
-		owner__refresh(&state->flow.owner);
-		state->flow.flags |= ACCOUNT_OWNER_SEEN;
-	}
+	if (state)
+		owner__refresh(state);
+	/* Of other protocols, each packet is judged. */
+	if (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_UDP)
+		return PASS;
 
 	if (!connecting) {
 		struct datagram_key key = {
@@ -51,9 +52,15 @@ static __always_inline int judge__call(struct bpf_sock_addr *ctx, struct packet 
 			.peer_port = packet->peer_port,
 		};
 		struct datagram_flow *known = bpf_map_lookup_elem(&datagram_flows, &key);
+		struct datagram_beginning *kept = datagram__beginning(&key);
 
-		/* A reply to a peer that was let in, or the next datagram of a judged flow. */
-		if (known && known->flow.epoch == epoch && known->flow.verdict != FLOW_DROPPED)
+		/* A reply to a peer that was let in is judged as such where its packet passes. */
+		if (known ? known->flow.direction == FLOW_INGRESS
+			  : kept && kept->direction == FLOW_INGRESS)
+			return PASS;
+		/* The next datagram of a judged flow. */
+		if (known && known->flow.epoch == epoch && known->flow.verdict != FLOW_DROPPED &&
+		    state && known->flow.judged_version == state->flow.owner_version)
 			return PASS;
 	}
 
@@ -80,6 +87,7 @@ static __always_inline int judge__call(struct bpf_sock_addr *ctx, struct packet 
 		state->flow.epoch = epoch;
 		state->flow.rule = ask.rule;
 		state->flow.verdict = ask.verdict;
+		state->flow.judged_version = state->flow.owner_version;
 	}
 	return PASS;
 }
@@ -125,7 +133,7 @@ int network_sendmsg6(struct bpf_sock_addr *ctx)
 /* Packets. */
 
 /* Raw, ICMP and other sockets have no flows; each packet is judged. */
-static __noinline int other__packet(struct __sk_buff *skb, bool sent)
+static __noinline int other__packet(struct __sk_buff *skb, struct socket_state *state, bool sent)
 {
 	struct judgement ask = {};
 	struct packet packet;
@@ -142,11 +150,11 @@ static __noinline int other__packet(struct __sk_buff *skb, bool sent)
 	    !packet.payload_bytes && !packet.no_ports)
 		return PASS;
 	ask__about_packet(&ask, &packet, sent ? FLOW_EGRESS : FLOW_INGRESS, policy__epoch());
-	judge__packet(skb, &ask, NULL);
+	judge__packet(skb, &ask, state);
 	if (ask.verdict != FLOW_DROPPED)
 		return PASS;
 	count__dropped(packet.protocol);
-	denial__report(NULL, &ask, &packet);
+	denial__report(state ? &state->flow : NULL, &ask, &packet);
 	return REFUSE;
 }
 
@@ -161,17 +169,18 @@ static __always_inline int socket__packet(struct __sk_buff *skb, bool sent)
 	if (!sk)
 		return PASS;
 	if (sk->protocol == IPPROTO_UDP)
-		return datagram__packet(skb, socket__state(sk, bpf_get_socket_cookie(skb)), sent);
-	if (sk->protocol != IPPROTO_TCP || sk->type != 1 /* SOCK_STREAM */)
-		return other__packet(skb, sent);
+		return datagram__packet(skb, socket__state(sk, bpf_get_socket_cookie(skb)), sent,
+					sk->dst_port != 0);
 	state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+	if (sk->protocol != IPPROTO_TCP || sk->type != 1 /* SOCK_STREAM */)
+		return other__packet(skb, state, sent);
 	if (!state)
 		state = socket__state(sk, bpf_get_socket_cookie(skb));
 	if (sk->state == BPF_TCP_LISTEN)
 		return handshake__packet(skb, state, sent);
 	if (!state)
-		return other__packet(skb, sent);
-	return stream__packet(skb, sk, state, sent);
+		return other__packet(skb, NULL, sent);
+	return stream__packet(skb, state, sent);
 }
 
 SEC("cgroup_skb/egress")
@@ -193,8 +202,6 @@ int network_sock_create(struct bpf_sock *ctx)
 {
 	struct socket_state *state;
 
-	if (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_UDP)
-		return PASS;
 	state = bpf_sk_storage_get(&sockets, ctx, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!state)
 		return PASS;
@@ -231,10 +238,17 @@ int BPF_PROG(network_sock_state, struct sock *sk, int oldstate, int newstate)
 {
 	struct socket_state *state;
 
-	if (newstate != BPF_TCP_ESTABLISHED && newstate != BPF_TCP_CLOSE)
+	if (newstate != BPF_TCP_SYN_SENT && newstate != BPF_TCP_ESTABLISHED &&
+	    newstate != BPF_TCP_CLOSE)
 		return 0;
 	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
+	if (newstate == BPF_TCP_SYN_SENT) {
+		state = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+		if (state)
+			stream__opening(sk, state);
+		return 0;
+	}
 	if (newstate == BPF_TCP_ESTABLISHED && oldstate == BPF_TCP_SYN_RECV) {
 		state = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 		if (state)
@@ -252,8 +266,8 @@ int BPF_PROG(network_sock_state, struct sock *sk, int oldstate, int newstate)
 }
 
 /*
- * An accepted socket is the acceptor's, not the listener's creator's: its first send or receive
- * says whose. Only then is its opening told, with the right process.
+ * An accepted or inherited socket belongs to whoever sends or receives by it. Only then is an
+ * accepted one's opening told, with the right process.
  */
 static __always_inline void socket__used(struct sock *sk)
 {
@@ -262,21 +276,13 @@ static __always_inline void socket__used(struct sock *sk)
 
 	if (!sk)
 		return;
-	/* First what every send after the first one takes, and sockets of other families. */
-	state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
-	if (state && state->flow.flags & ACCOUNT_OWNER_SEEN)
-		return;
 	family = sk->__sk_common.skc_family;
 	if (family != AF_INET && family != AF_INET6)
 		return;
-	if (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_UDP)
-		return;
-	if (!state)
-		state = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	state = bpf_sk_storage_get(&sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!state)
 		return;
-	owner__set_current(&state->flow.owner);
-	state->flow.flags |= ACCOUNT_OWNER_SEEN;
+	owner__refresh(state);
 	if (state->flow.flags & ACCOUNT_FLOW &&
 	    !(state->flow.flags & (ACCOUNT_OPENED | ACCOUNT_ENDED)))
 		flow__report(&state->flow, FLOW_OPEN);

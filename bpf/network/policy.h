@@ -38,7 +38,8 @@ struct policy_row {
 	__u8 direction; /* enum flow_direction */
 	__u8 verdict;	/* enum policy_verdict */
 	__u8 subject;	/* bit number, or POLICY_SUBJECT_ANY */
-	__u32 reserved;
+	__u8 family;	/* 4, 6; 0: either, for a rule without addresses */
+	__u8 reserved[3];
 };
 TRIVET_STATIC_ASSERT(sizeof(struct policy_row) == 48, "policy_row changed size");
 
@@ -65,8 +66,9 @@ struct policy_subjects {
 
 /* What rules did: index POLICY_COUNT(slot, rule), or one of the POLICY_COUNT_* behind them. */
 struct policy_count {
-	__u64 judged; /* decisions: for each connection, UDP peer or refused packet, not each packet
-		       */
+	/* Decisions, not packets: for each connection, UDP peer or refused packet, and again where
+	 * policy, subjects or the process behind the socket changed. */
+	__u64 judged;
 	__u64 dropped; /* those of them that refused */
 };
 #define POLICY_COUNT(slot, rule)   ((slot)*POLICY_RULES_MAX + (rule))
@@ -74,13 +76,18 @@ struct policy_count {
 #define POLICY_COUNT_FAILSAFE	   (2 * POLICY_RULES_MAX + 2)
 #define POLICY_COUNTS		   (2 * POLICY_RULES_MAX + 3)
 
-/* The object's settings. The fail-safe list is here so that nothing can change it while it is
- * loaded. */
-struct policy_config {
+/* What a reload changes without touching the state of sockets. */
+struct policy_settings {
 	__u64 interval_ns;	  /* between two reports of a flow with traffic */
 	__u64 udp_idle_ns;	  /* a UDP flow without packets for so long has ended */
 	__u32 denials_per_second; /* reports of each rule; further ones are only counted */
+	__u32 reserved;
+};
+
+/* Part of the loaded programs, so that nothing can change it while they are loaded. */
+struct policy_config {
 	__u32 failsafe_rows;
+	__u32 reserved;
 	struct policy_row failsafe[POLICY_FAILSAFE_MAX];
 };
 

@@ -36,15 +36,18 @@ static __always_inline void ask__about_packet(struct judgement *ask, const struc
 	ask->no_ports = packet->no_ports;
 }
 
-/* Judges a packet for the socket's cgroup and the executable that owns it. */
+/* Judges a packet for the process that owns the socket; its creator until another one uses it. */
 static __noinline int judge__packet(struct __sk_buff *skb, struct judgement *ask,
-				    struct flow *socket)
+				    struct socket_state *state)
 {
 	ask->subjects = 0;
 	if (subjects__wanted(ask->epoch)) {
-		ask->subjects = subjects__of_socket_cgroups(skb, ask->epoch);
-		if (socket) {
-			struct policy_executable executable = socket->owner.executable;
+		if (state && state->flow.flags & ACCOUNT_OWNER_SEEN)
+			ask->subjects = subjects__of_cgroups(state->cgroups, ask->epoch);
+		else
+			ask->subjects = subjects__of_socket_cgroups(skb, ask->epoch);
+		if (state) {
+			struct policy_executable executable = state->flow.owner.executable;
 
 			ask->subjects |= subjects__of_executable(&executable, ask->epoch);
 		}

@@ -46,7 +46,7 @@ static __noinline int handshake__packet(struct __sk_buff *skb, struct socket_sta
 	}
 	if (!handshake || handshake->epoch != epoch) {
 		ask__about_packet(&ask, &packet, FLOW_INGRESS, epoch);
-		judge__packet(skb, &ask, state ? &state->flow : NULL);
+		judge__packet(skb, &ask, state);
 		if (ask.verdict == FLOW_DROPPED) {
 			count__dropped(IPPROTO_TCP);
 			denial__report(state ? &state->flow : NULL, &ask, &packet);
@@ -75,42 +75,65 @@ static __noinline int handshake__packet(struct __sk_buff *skb, struct socket_sta
 }
 
 /*
- * A connection that was there before the hooks: nobody saw who opened it. Servers sit on the lower
- * port; a wrong guess shows in the direction only until the connection ends.
+ * Who opened a connection that was there before the hooks: the peer, if something listens where it
+ * arrives. A peer's port of 0 finds no connection, only a listener.
  */
-static __always_inline __u8 stream__guess_direction(const struct packet *packet, __u32 tcp_state)
+static __noinline __u8 stream__find_direction(struct __sk_buff *skb, const struct packet *packet)
 {
-	if (tcp_state == BPF_TCP_SYN_SENT)
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock *listener;
+	__u32 bytes = sizeof(tuple.ipv6);
+	bool found;
+
+	if (!packet)
 		return FLOW_EGRESS;
-	return packet->local_port < packet->peer_port ? FLOW_INGRESS : FLOW_EGRESS;
+	if (address__is_v4(packet->local_address)) {
+		bytes = sizeof(tuple.ipv4);
+		tuple.ipv4.saddr = packet->peer_address[1] >> 32;
+		tuple.ipv4.daddr = packet->local_address[1] >> 32;
+		tuple.ipv4.dport = bpf_htons(packet->local_port);
+	} else {
+		__builtin_memcpy(tuple.ipv6.saddr, packet->peer_address, 16);
+		__builtin_memcpy(tuple.ipv6.daddr, packet->local_address, 16);
+		tuple.ipv6.dport = bpf_htons(packet->local_port);
+	}
+	listener = bpf_skc_lookup_tcp(skb, &tuple, bytes, BPF_F_CURRENT_NETNS, 0);
+	if (!listener)
+		return FLOW_EGRESS;
+	found = listener->state == BPF_TCP_LISTEN;
+	bpf_sk_release(listener);
+	return found ? FLOW_INGRESS : FLOW_EGRESS;
 }
 
 /* Reads what the flow does not know yet from this packet, and judges it again for a new epoch. */
-static __noinline int stream__refresh(struct __sk_buff *skb, struct flow *flow, __u32 tcp_state,
-				      bool sent)
+static __noinline int stream__refresh(struct __sk_buff *skb, struct socket_state *state, bool sent)
 {
+	struct flow *flow = &state->flow;
 	__u64 epoch = policy__epoch();
 	struct judgement ask = {};
 	struct packet packet;
+	__u16 owner_version;
 	__u8 verdict;
 
-	if (!flow || !packet__read(skb, &packet, sent)) {
+	if (!state || !packet__read(skb, &packet, sent)) {
 		count(FLOW_COUNT_UNREADABLE, 1);
 		return 0;
 	}
 	if (!(flow->flags & ACCOUNT_FLOW))
-		flow__begin(flow, IPPROTO_TCP, stream__guess_direction(&packet, tcp_state),
+		flow__begin(flow, IPPROTO_TCP, stream__find_direction(skb, &packet),
 			    bpf_ktime_get_boot_ns());
 	/* Judge again where another program turned the connection to another peer. */
 	if (flow->peer_address[0] != packet.peer_address[0] ||
 	    flow->peer_address[1] != packet.peer_address[1] || flow->peer_port != packet.peer_port)
 		flow->epoch = 0;
 	flow__set_tuple(flow, &packet);
-	if (flow->epoch == epoch)
+	owner_version = flow->owner_version;
+	if (flow->epoch == epoch && flow->judged_version == owner_version)
 		return 0;
 
 	ask__about_packet(&ask, &packet, flow->direction, epoch);
-	judge__packet(skb, &ask, flow);
+	judge__packet(skb, &ask, state);
+	flow->judged_version = owner_version;
 	verdict = flow->verdict;
 	flow->rule = ask.rule;
 	flow->verdict = ask.verdict;
@@ -122,26 +145,39 @@ static __noinline int stream__refresh(struct __sk_buff *skb, struct flow *flow, 
 	return 0;
 }
 
-static __always_inline int stream__packet(struct __sk_buff *skb, struct bpf_sock *sk,
-					  struct socket_state *state, bool sent)
+static __always_inline int stream__packet(struct __sk_buff *skb, struct socket_state *state,
+					  bool sent)
 {
 	struct flow *flow = &state->flow;
 	__u64 now = bpf_ktime_get_boot_ns();
 
-	if (flow->epoch != policy__epoch() ||
+	if (flow->epoch != policy__epoch() || flow->judged_version != flow->owner_version ||
 	    (flow->flags & (ACCOUNT_FLOW | ACCOUNT_TUPLE)) != (ACCOUNT_FLOW | ACCOUNT_TUPLE))
-		stream__refresh(skb, flow, sk->state, sent);
+		stream__refresh(skb, state, sent);
 	if (flow->verdict == FLOW_DROPPED) {
 		flow__count_dropped(flow, now);
-		if (now - flow->reported_ns >= config.interval_ns)
+		if (report__is_due(flow->reported_ns, now))
 			flow__report_denial(flow);
 		return REFUSE;
 	}
 	flow__add(flow, sent, skb->len, now);
-	if (now - (flow->reported_ns ?: flow->first_ns) >= config.interval_ns &&
+	if (report__is_due(flow->reported_ns ?: flow->first_ns, now) &&
 	    !(flow->flags & ACCOUNT_ENDED))
 		flow__report(flow, FLOW_OPEN);
 	return PASS;
+}
+
+/*
+ * A connection is being opened by the running task. Those of MPTCP have no connect() of their own
+ * that was judged: their first packet is.
+ */
+static __always_inline void stream__opening(struct sock *sk, struct socket_state *state)
+{
+	if (!state->flow.cookie)
+		state->flow.cookie = bpf_get_socket_cookie(sk);
+	owner__refresh(state);
+	if (!(state->flow.flags & ACCOUNT_FLOW))
+		flow__begin(&state->flow, IPPROTO_TCP, FLOW_EGRESS, bpf_ktime_get_boot_ns());
 }
 
 /* The accepted socket's flow begins with what its handshake counted at the listener. */

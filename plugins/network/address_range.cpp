@@ -71,8 +71,9 @@ Result<AddressRange> parse_address_range(std::string_view text) {
     }
     prefix = *written;
   }
-  AddressRange range{mapped(*address),
-                     static_cast<std::uint8_t>(prefix + (v4 ? kMappedPrefix : 0))};
+  AddressRange range{mapped(*address), static_cast<std::uint8_t>(prefix + (v4 ? kMappedPrefix : 0)),
+                     6};
+  if (v4 || (mapped_text && range.prefix >= kMappedPrefix)) range.family = 4;
   AddressRange block = range;
   mask(block);
   if (block != range) {

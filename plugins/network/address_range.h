@@ -12,10 +12,12 @@
 
 namespace trivet::network {
 
-// A CIDR block. IPv4 lies in ::ffff:0:0/96, as in the kernel; prefix counts of 128 bits, 0 is any.
+// A CIDR block. IPv4 lies in ::ffff:0:0/96, as in the kernel; prefix counts of 128 bits. A range
+// without a family is every address.
 struct AddressRange {
   std::array<std::uint8_t, 16> address{};
   std::uint8_t prefix = 0;
+  std::uint8_t family = 0;  // 4, 6
   bool operator==(const AddressRange&) const = default;
 };
 

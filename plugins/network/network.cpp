@@ -41,6 +41,14 @@ const char* default_name(std::uint8_t verdict) {
   return verdict == POLICY_DENY ? "deny" : "allow";
 }
 
+policy_settings for_kernel(const Settings& settings) {
+  policy_settings written{};
+  written.interval_ns = static_cast<std::uint64_t>(settings.flow_interval_s) * kNsPerSecond;
+  written.udp_idle_ns = static_cast<std::uint64_t>(settings.udp_idle_s) * kNsPerSecond;
+  written.denials_per_second = static_cast<std::uint32_t>(settings.denials_per_second);
+  return written;
+}
+
 bool same_rows(const std::vector<policy_row>& a, const std::vector<policy_row>& b) {
   return a.size() == b.size() &&
          (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(policy_row)) == 0);
@@ -82,9 +90,6 @@ Result<void> NetworkPlugin::configure(const Config& config) {
 
 ObjectSpec NetworkPlugin::object() const {
   policy_config config{};
-  config.interval_ns = static_cast<std::uint64_t>(settings_.flow_interval_s) * kNsPerSecond;
-  config.udp_idle_ns = static_cast<std::uint64_t>(settings_.udp_idle_s) * kNsPerSecond;
-  config.denials_per_second = static_cast<std::uint32_t>(settings_.denials_per_second);
   config.failsafe_rows = static_cast<std::uint32_t>(policy_.failsafe.size());
   std::ranges::copy(policy_.failsafe, config.failsafe);
 
@@ -124,6 +129,7 @@ Result<void> NetworkPlugin::start(Host& host) {
     auto counters = object_->map("flow_counters");
     if (!counters) return std::move(counters).error();
     flows_.emplace(host, *maps_, **counters);
+    if (auto done = maps_->set(for_kernel(settings_)); !done) return done;
     return install(policy_);
   };
   if (auto begun = begin(); !begun) {
@@ -159,16 +165,19 @@ Result<void> NetworkPlugin::install(CompiledPolicy policy) {
 
 bool NetworkPlugin::adopt(Plugin& next) {
   auto* other = dynamic_cast<NetworkPlugin*>(&next);
-  // Settings and the fail-safe list are part of the loaded programs.
-  if (!other || !object_ || other->settings_ != settings_ ||
+  // The table's size and the fail-safe list are part of what is loaded.
+  if (!other || !object_ || other->settings_.udp_flows != settings_.udp_flows ||
       !same_rows(other->policy_.failsafe, policy_.failsafe)) {
     return false;
   }
-  if (auto done = install(other->policy_); !done) {
+  auto done = maps_->set(for_kernel(other->settings_));
+  if (done) done = install(other->policy_);
+  if (!done) {
     host_->log().error("Cannot switch to the new network policy live; starting over with it",
                        {{"error", done.error().to_string()}});
     return false;
   }
+  settings_ = other->settings_;
   return true;
 }
 

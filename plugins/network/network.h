@@ -22,7 +22,6 @@ struct Settings {
   std::int64_t udp_idle_s = 30;
   std::int64_t udp_flows = 16384;
   std::int64_t denials_per_second = 100;
-  bool operator==(const Settings&) const = default;
 };
 
 class NetworkPlugin final : public Plugin {

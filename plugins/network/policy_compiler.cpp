@@ -20,6 +20,7 @@ policy_row make_row(flow_direction direction, const AddressRange& peer, const Se
   row.port_high = service.high;
   row.protocol = service.protocol;
   row.direction = direction;
+  row.family = peer.family;
   row.subject = POLICY_SUBJECT_ANY;
   return row;
 }

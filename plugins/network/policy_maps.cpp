@@ -57,12 +57,11 @@ Result<void> write_bits(Map& map, std::map<Id, policy_subjects>& entries,
 
 Result<PolicyMaps> PolicyMaps::open(Object& object) {
   PolicyMaps maps;
-  const std::pair<const char*, Map**> wanted[] = {{"policy_epoch", &maps.epoch_map_},
-                                                  {"policy_generations", &maps.generations_},
-                                                  {"policy_rows", &maps.rows_},
-                                                  {"policy_cgroups", &maps.cgroups_},
-                                                  {"policy_executables", &maps.executables_},
-                                                  {"policy_counts", &maps.counts_}};
+  const std::pair<const char*, Map**> wanted[] = {
+      {"policy_epoch", &maps.epoch_map_},   {"policy_generations", &maps.generations_},
+      {"policy_settings", &maps.settings_}, {"policy_rows", &maps.rows_},
+      {"policy_cgroups", &maps.cgroups_},   {"policy_executables", &maps.executables_},
+      {"policy_counts", &maps.counts_}};
   for (const auto& [name, slot] : wanted) {
     auto map = object.map(name);
     if (!map) return std::move(map).error();
@@ -87,6 +86,13 @@ Result<void> PolicyMaps::switch_to(std::uint64_t epoch) {
   if (!done) return std::move(done).error().within("switch the policy's epoch");
   epoch_ = epoch;
   switched_ = std::chrono::steady_clock::now();
+  return {};
+}
+
+Result<void> PolicyMaps::set(const policy_settings& settings) {
+  const std::uint32_t zero = 0;
+  auto done = TypedMap<std::uint32_t, policy_settings>(*settings_).update(zero, settings);
+  if (!done) return std::move(done).error().within("write the network settings");
   return {};
 }
 

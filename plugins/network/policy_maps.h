@@ -25,6 +25,8 @@ class PolicyMaps {
   // Finds the maps in the object, which must outlive this.
   static Result<PolicyMaps> open(Object& object);
 
+  // What is not policy; takes force at once.
+  Result<void> set(const policy_settings& settings);
   // Puts a policy in force. On error the old one stays, whole.
   Result<void> install(const CompiledPolicy& policy, const Identities& identities);
   // The policy in force, for subjects that are now these.
@@ -56,6 +58,7 @@ class PolicyMaps {
 
   Map* epoch_map_ = nullptr;
   Map* generations_ = nullptr;
+  Map* settings_ = nullptr;
   Map* rows_ = nullptr;
   Map* cgroups_ = nullptr;
   Map* executables_ = nullptr;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "network/subjects.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <cstdio>
+#include <fstream>
 #include <optional>
 #include <utility>
 
@@ -11,8 +14,30 @@ namespace trivet::network {
 
 namespace {
 
-std::uint32_t kernel_device(dev_t device) {
-  return major(device) << 20 | minor(device);
+std::uint32_t kernel_device(unsigned major_number, unsigned minor_number) {
+  return major_number << 20 | minor_number;
+}
+
+struct File {
+  std::uint64_t inode;
+  std::uint32_t device;
+  bool regular;
+};
+
+// Programs see the super block's device. On btrfs and overlay, stat() tells another one; the table
+// of mounts has it right.
+std::optional<File> look_at(const std::string& path, const MountDevices& mounts) {
+  struct statx found {};
+  if (statx(AT_FDCWD, path.c_str(), 0, STATX_TYPE | STATX_INO | STATX_MNT_ID, &found) != 0) {
+    return std::nullopt;
+  }
+  std::uint32_t device = kernel_device(found.stx_dev_major, found.stx_dev_minor);
+  if (found.stx_mask & STATX_MNT_ID) {
+    if (const auto mount = mounts.find(found.stx_mnt_id); mount != mounts.end()) {
+      device = mount->second;
+    }
+  }
+  return File{found.stx_ino, device, S_ISREG(found.stx_mode)};
 }
 
 // A cgroup2 id is the inode number of its folder.
@@ -22,23 +47,36 @@ std::optional<std::uint64_t> cgroup_id(const std::string& root, const std::strin
   return found.st_ino;
 }
 
-std::optional<ExecutableId> executable_on_disk(const std::string& path) {
-  struct stat found {};
-  if (stat(path.c_str(), &found) != 0 || !S_ISREG(found.st_mode)) return std::nullopt;
-  return ExecutableId{found.st_ino, kernel_device(found.st_dev)};
+std::optional<ExecutableId> executable_on_disk(const std::string& path,
+                                               const MountDevices& mounts) {
+  const auto file = look_at(path, mounts);
+  if (!file || !file->regular) return std::nullopt;
+  return ExecutableId{file->inode, file->device};
 }
 
 // The device of the deepest folder above `path` that this unprivileged process may look at.
-std::uint32_t device_above(std::string path) {
-  struct stat found {};
+std::uint32_t device_above(std::string path, const MountDevices& mounts) {
   do {
     path.erase(path.rfind('/'));
-    if (stat(path.empty() ? "/" : path.c_str(), &found) == 0) return kernel_device(found.st_dev);
+    if (const auto folder = look_at(path.empty() ? "/" : path, mounts)) return folder->device;
   } while (!path.empty());
   return 0;
 }
 
 }  // namespace
+
+MountDevices read_mount_devices(std::istream& mountinfo) {
+  MountDevices devices;
+  std::string line;
+  while (std::getline(mountinfo, line)) {
+    unsigned long long mount = 0;
+    unsigned major_number = 0, minor_number = 0;
+    if (std::sscanf(line.c_str(), "%llu %*u %u:%u", &mount, &major_number, &minor_number) == 3) {
+      devices[mount] = kernel_device(major_number, minor_number);
+    }
+  }
+  return devices;
+}
 
 Subjects::Subjects(std::vector<Subject> subjects) : subjects_(std::move(subjects)) {
   for (const auto& subject : subjects_) {
@@ -51,6 +89,11 @@ bool Subjects::resolve(const Facts& facts) {
   std::set<std::uint64_t> inodes;
   unresolved_.clear();
   const std::string root = facts.cgroup_root();
+  MountDevices mounts;
+  if (!paths_.empty()) {
+    std::ifstream mountinfo("/proc/self/mountinfo");
+    mounts = read_mount_devices(mountinfo);
+  }
   for (std::size_t bit = 0; bit < subjects_.size(); ++bit) {
     const Subject& subject = subjects_[bit];
     const std::uint64_t mask = 1ull << bit;
@@ -62,12 +105,12 @@ bool Subjects::resolve(const Facts& facts) {
       }
       continue;
     }
-    auto id = executable_on_disk(subject.executable);
+    auto id = executable_on_disk(subject.executable, mounts);
     if (!id) {
       // Below a folder that is closed to this process, what runs tells the inode.
       facts.each_process([&](const ProcessRef& process) {
         if (process->exe == subject.executable && process->host_namespaces && process->exe_inode) {
-          id = ExecutableId{process->exe_inode, device_above(subject.executable)};
+          id = ExecutableId{process->exe_inode, device_above(subject.executable, mounts)};
         }
       });
     }

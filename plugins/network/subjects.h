@@ -5,6 +5,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <istream>
 #include <map>
 #include <set>
 #include <string>
@@ -27,6 +28,12 @@ struct Identities {
   std::map<ExecutableId, std::uint64_t> executables;
   bool operator==(const Identities&) const = default;
 };
+
+// By id of the mount, the super block's device as the kernel has it.
+using MountDevices = std::map<std::uint64_t, std::uint32_t>;
+
+// From the text of /proc/PID/mountinfo (proc(5)); lines that are none are left out.
+MountDevices read_mount_devices(std::istream& mountinfo);
 
 class Subjects {
  public:

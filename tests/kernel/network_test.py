@@ -492,3 +492,262 @@ def test_the_policy_in_force_tells_what_each_rule_did(network):
     shown = json.loads(daemon.call("policy", "show", "-o", "json").stdout)
     assert shown["mode"] == "enforce"
     assert shown["rules"] == [{"name": "not that host", "judged": 3, "dropped": 3}]
+
+
+def deny_by(exe, direction="egress", peer="127.77.0.0/16", more=""):
+    return f"""
+[[rule]]
+name = "not that program"
+subject = {{ exe = "{exe}" }}
+direction = "{direction}"
+peer = "{peer}"
+verdict = "deny"
+{more}"""
+
+
+@pytest.fixture
+def python(folder):
+    """A copy of the interpreter that no other process runs: a subject for rules."""
+    path = folder / "python"
+    shutil.copy(os.path.realpath(sys.executable), path)
+    return path
+
+
+def connection(server_address, server_port, client_address, client_port):
+    """(client, accepted, listener) on ports of the test's choice; 0 is any."""
+    server = socket.socket()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind((server_address, server_port))
+    server.listen()
+    client = socket.socket()
+    client.bind((client_address, client_port))
+    client.connect(server.getsockname())
+    accepted, _ = server.accept()
+    return client, accepted, server
+
+
+def passes(sender, receiver):
+    receiver.settimeout(0.5 * SCALE)
+    try:
+        sender.send(b"x")
+        return receiver.recv(10) == b"x"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("client_port", [1000, 0])
+def test_who_opened_an_older_connection_is_not_told_by_its_ports(network, client_port):
+    client, accepted, server = connection("127.0.0.5", 47777, "127.66.0.2", client_port)
+    with client, accepted, server:
+        network("""
+[[rule]]
+name = "not from there"
+direction = "ingress"
+peer = "127.66.0.0/16"
+verdict = "deny"
+""")
+        assert not passes(client, accepted)
+
+
+@pytest.mark.parametrize("server_port", [8443, 60999])
+def test_an_older_connection_that_this_host_opened_is_not_one_that_it_received(network, server_port):
+    client, accepted, server = connection("127.66.0.1", server_port, "127.0.0.1", 40001)
+    with client, accepted, server:
+        network("""
+[[rule]]
+name = "nobody opens one from there"
+direction = "ingress"
+peer = "127.66.0.0/16"
+verdict = "deny"
+""")
+        assert passes(client, accepted)
+
+
+def test_changed_settings_leave_connections_and_their_counts(network):
+    daemon, flows = network("", flow_interval_s=3600)
+    client, accepted, server = connection("127.0.0.1", 0, "127.0.0.1", 0)
+    with client, accepted, server:
+        assert passes(client, accepted)
+        port = client.getsockname()[1]
+        daemon.configure({"network.flow_interval_s": 1})
+        daemon.call("reload")
+        time.sleep(1.1)
+        assert passes(client, accepted)
+        flow = flows.wait(lambda f: f["local_port"] == port and f["sent_packets"] > 2)
+        assert flow["direction"] == "egress"
+
+
+TALK = """
+import socket, sys
+s = socket.socket(fileno=int(sys.argv[1]))
+s.settimeout(1)
+for line in sys.stdin:
+    try:
+        s.send(b"x")
+    except OSError as e:
+        pass
+    print("sent", flush=True)
+"""
+
+
+def test_a_connection_is_judged_for_the_program_that_inherits_it(network, python):
+    network(deny_by(python))
+    client, accepted, server = connection("127.77.0.1", 0, "127.0.0.1", 0)
+    with client, accepted, server:
+        assert passes(client, accepted)
+        child = subprocess.Popen([python, "-c", TALK, str(client.fileno())], text=True,
+                                 pass_fds=[client.fileno()], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE)
+        try:
+            # The first send may pass: the kernel tells who sends when it has sent.
+            for _ in range(2):
+                child.stdin.write("go\n")
+                child.stdin.flush()
+                assert child.stdout.readline() == "sent\n"
+            time.sleep(0.2)
+            accepted.settimeout(1)
+            assert len(accepted.recv(10)) <= 1
+            accepted.settimeout(0.5 * SCALE)
+            with pytest.raises(TimeoutError):
+                accepted.recv(10)
+        finally:
+            child.stdin.close()
+            child.stdout.close()
+            end_process(child)
+
+
+def test_a_datagram_socket_is_judged_for_the_program_that_inherits_it(network, python):
+    _, flows = network(deny_by(python))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, \
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        server.bind(("127.77.0.1", 0))
+        client.sendto(b"x", server.getsockname())
+        assert server.recv(10) == b"x"
+        done = subprocess.run([python, "-c", f"""
+import socket
+s = socket.socket(fileno={client.fileno()})
+s.sendto(b"y", {server.getsockname()})
+"""], pass_fds=[client.fileno()], capture_output=True, text=True, check=False)
+        assert "Operation not permitted" in done.stderr
+    assert flows.wait(lambda f: f["verdict"] == "DROPPED")["rule"] == "not that program"
+
+
+def test_an_accepted_connection_is_judged_for_the_program_that_accepts_it(network, python):
+    network(deny_by(python, "ingress", "127.66.0.0/16"))
+    with listener() as server:
+        child = subprocess.Popen([python, "-c", f"""
+import socket
+server = socket.socket(fileno={server.fileno()})
+accepted, _ = server.accept()
+while data := accepted.recv(10):
+    accepted.send(data)
+"""], pass_fds=[server.fileno()])
+        try:
+            with socket.socket() as client:
+                client.bind(("127.66.0.1", 0))
+                client.connect(server.getsockname())
+                client.settimeout(0.5 * SCALE)
+                client.send(b"x")
+                with pytest.raises(TimeoutError):
+                    client.recv(10)
+        finally:
+            end_process(child)
+
+
+@pytest.mark.parametrize("kind, protocol", [
+    (socket.SOCK_DGRAM, 136), (socket.SOCK_RAW, 253), (socket.SOCK_RAW, socket.IPPROTO_ICMP),
+    (socket.SOCK_STREAM, 262)], ids=["UDP-Lite", "raw", "ICMP", "MPTCP"])
+def test_a_program_that_may_not_speak_may_not_in_any_protocol(network, python, kind, protocol):
+    network(deny_by(python))
+    script = f"""
+import socket
+s = socket.socket(socket.AF_INET, {int(kind)}, {protocol})
+s.settimeout(1)
+echo = bytes([8, 0, 0xf7, 0xff, 0, 0, 0, 0])
+s.connect(("127.77.0.1", {free_port()})) if {protocol} == 262 else s.sendto(echo, ("127.77.0.1", 9))
+"""
+    done = subprocess.run([python, "-c", script], capture_output=True, text=True, check=False)
+    if "Protocol not" in done.stderr:
+        pytest.skip("this kernel lacks the protocol")
+    assert "Operation not permitted" in done.stderr or "timed out" in done.stderr
+    allowed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                             check=False)
+    assert allowed.returncode == 0 or "refused" in allowed.stderr, allowed.stderr
+
+
+def test_a_range_of_ipv6_is_not_about_ipv4_nor_the_reverse(network):
+    network("""
+[[rule]]
+name = "no IPv6"
+direction = "egress"
+peer = "::/0"
+verdict = "deny"
+""")
+    port = free_port()
+    assert connect_error("127.0.0.1", port) == errno.ECONNREFUSED
+    assert connect_error("::ffff:127.0.0.1", port, socket.AF_INET6) == errno.ECONNREFUSED
+    assert connect_error("::1", port, socket.AF_INET6) == errno.EPERM
+
+
+def test_a_full_table_of_datagram_flows_changes_no_verdict(network):
+    daemon, _ = network("""
+[failsafe]
+ingress = ["tcp", "any from 127.66.0.0/16"]
+[defaults]
+ingress = "deny"
+[[rule]]
+name = "opens nothing"
+direction = "egress"
+peer = ["127.66.0.0/16", "127.99.0.0/16"]
+verdict = "deny"
+""", udp_flows=256)
+
+    def open_socket(address):
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made.bind((address, 0))
+        made.settimeout(0.5 * SCALE)
+        return made
+
+    with open_socket("127.0.0.1") as flood, open_socket("127.88.0.1") as server, \
+            open_socket("127.66.0.1") as asks, open_socket("127.99.0.1") as denied:
+        for host in range(1, 20):
+            for port in range(9, 40):
+                with contextlib.suppress(OSError):
+                    flood.sendto(b"x", (f"127.44.0.{host}", port))
+        wait_until(lambda: daemon.metrics().sum("trivet_network_uncounted_total") > 100, 5,
+                   "the table is full")
+        assert not passes_to(denied, server)
+        with pytest.raises(PermissionError):
+            server.sendto(b"x", denied.getsockname())
+        asks.sendto(b"question", server.getsockname())
+        data, peer = server.recvfrom(100)
+        assert data == b"question"
+        server.sendto(b"answer", peer)
+        assert asks.recv(100) == b"answer"
+
+
+def passes_to(sender, receiver):
+    try:
+        sender.sendto(b"x", receiver.getsockname())
+        return receiver.recv(10) == b"x"
+    except OSError:
+        return False
+
+
+def test_an_executable_on_an_overlay_is_found(network, folder):
+    for name in ("low", "up", "work", "over"):
+        (folder / name).mkdir()
+    shutil.copy("/usr/bin/curl", folder / "low" / "fetch")
+    mounted = subprocess.run(
+        ["mount", "-t", "overlay", "overlay", "-o",
+         f"lowerdir={folder}/low,upperdir={folder}/up,workdir={folder}/work", str(folder / "over")],
+        capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("no overlay can be mounted here")
+    try:
+        _, flows = network(deny_by(folder / "over" / "fetch"))
+        port = free_port()
+        subprocess.run([folder / "over" / "fetch", "-s", f"http://127.77.0.1:{port}/"], check=False)
+        assert flows.wait(lambda f: f["peer_port"] == port)["verdict"] == "DROPPED"
+    finally:
+        subprocess.run(["umount", folder / "over"], check=True)

@@ -11,6 +11,7 @@ struct bpf_iter__task;
 struct bpf_iter_meta;
 struct bpf_sock;
 struct bpf_sock_addr;
+struct bpf_sock_tuple;
 struct bpf_tcp_sock;
 struct bpf_timer;
 struct cgroup;
@@ -29,6 +30,7 @@ struct hlist_head;
 struct hlist_node;
 struct in6_addr;
 struct in_addr;
+struct inet_connection_sock;
 struct inode;
 struct iphdr;
 struct ipv6_opt_hdr;
@@ -41,11 +43,14 @@ struct mm_struct;
 struct mnt_namespace;
 struct module;
 struct mount;
+struct mptcp_sock;
 struct msghdr;
 struct mutex;
 struct net;
 struct net_device;
 struct netns_bpf;
+struct netns_ipv4;
+struct netns_ipv6;
 struct netns_packet;
 struct nf_loginfo;
 struct ns_common;
@@ -435,6 +440,7 @@ struct sk_buff {
 	};
 	sk_buff_data_t tail;
 	sk_buff_data_t end;
+	unsigned char *head;
 	unsigned char *data;
 };
 
@@ -528,12 +534,20 @@ struct netns_packet {
 	struct hlist_head sklist;
 };
 
+struct netns_ipv4 {
+};
+
+struct netns_ipv6 {
+};
+
 struct netns_bpf {
 };
 
 struct net {
 	struct ns_common ns;
 	struct netns_packet packet;
+	struct netns_ipv4 ipv4;
+	struct netns_ipv6 ipv6;
 	struct netns_bpf bpf;
 };
 
@@ -696,6 +710,7 @@ struct bpf_dynptr {
 };
 
 enum {
+	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
 };
 
@@ -771,6 +786,7 @@ enum {
 	IPPROTO_TCP = 6,
 	IPPROTO_UDP = 17,
 	IPPROTO_AH = 51,
+	IPPROTO_MPTCP = 262,
 };
 
 struct mount {
@@ -801,6 +817,7 @@ struct unix_sock {
 	struct unix_address *addr;
 	struct path path;
 	struct sock *peer;
+	struct sock *listener;
 };
 
 typedef __u16 __sum16;
@@ -891,6 +908,9 @@ struct ipv6hdr {
 	};
 };
 
+struct inet_connection_sock {
+};
+
 typedef u16 u_int16_t;
 typedef u32 u_int32_t;
 
@@ -899,6 +919,23 @@ struct bpf_tcp_sock {
 	__u32 snd_nxt;
 	__u32 data_segs_out;
 	__u64 bytes_received;
+};
+
+struct bpf_sock_tuple {
+	union {
+		struct {
+			__be32 saddr;
+			__be32 daddr;
+			__be16 sport;
+			__be16 dport;
+		} ipv4;
+		struct {
+			__be32 saddr[4];
+			__be32 daddr[4];
+			__be16 sport;
+			__be16 dport;
+		} ipv6;
+	};
 };
 
 struct nf_loginfo {
@@ -922,11 +959,24 @@ enum {
 };
 
 enum {
+	BPF_F_CURRENT_NETNS = -1,
+};
+
+enum {
 	BPF_TCP_ESTABLISHED = 1,
 	BPF_TCP_SYN_SENT = 2,
 	BPF_TCP_SYN_RECV = 3,
 	BPF_TCP_CLOSE = 7,
 	BPF_TCP_LISTEN = 10,
+};
+
+struct mptcp_sock {
+	struct inet_connection_sock sk;
+	u64 snd_nxt;
+	u64 bytes_received;
+	u64 ack_seq;
+	long unsigned int flags;
+	struct sock *first;
 };
 
 #pragma clang attribute pop

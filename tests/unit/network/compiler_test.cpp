@@ -115,3 +115,18 @@ TEST_CASE("A policy that does not fit the kernel's maps is refused whole") {
     CHECK(compiled.error().message.find(sentence) != std::string::npos);
   }
 }
+
+TEST_CASE("A row knows which family it was written for, and a rule without addresses is for both") {
+  const std::pair<const char*, int> rows[] = {
+      {"::/0", 6}, {"2001:db8::/32", 6}, {"0.0.0.0/0", 4}, {"::ffff:10.0.0.0/104", 4}};
+  for (const auto& [text, family] : rows) {
+    CAPTURE(text);
+    Policy policy;
+    policy.rules = {rule("r", POLICY_DENY)};
+    policy.rules[0].peers = {*parse_address_range(text)};
+    CHECK(compile(policy)->rows.at(0).family == family);
+  }
+  Policy policy;
+  policy.rules = {rule("r", POLICY_DENY)};
+  CHECK(compile(policy)->rows.at(0).family == 0);
+}

@@ -138,10 +138,33 @@ TEST_CASE("A new policy is written beside the old one, then put in force by one 
   plugin.stop();
 }
 
-TEST_CASE("A changed fail-safe list or setting needs a restart, as it is part of the programs") {
-  for (const auto* change : {"[failsafe]\negress = [\"udp/53\"]\n", "setting"}) {
+TEST_CASE("Changed settings take force without a restart, which would forget every connection") {
+  FakeHost host;
+  NetworkPlugin plugin, next;
+  REQUIRE(plugin.configure(host.config("")));
+  REQUIRE(plugin.start(host));
+  policy_settings written{};
+  const std::uint32_t zero = 0;
+  TypedMap<std::uint32_t, policy_settings> settings(host.map("policy_settings"));
+  REQUIRE(settings.lookup(zero, written).value());
+  CHECK(written.interval_ns == 5'000'000'000);
+  REQUIRE(
+      next.configure(host.config("flow_interval_s = 6\nudp_idle_s = 7\n"
+                                 "denials_per_second = 8\n")));
+  CHECK(plugin.adopt(next));
+  CHECK(host.specs.size() == 1);
+  REQUIRE(settings.lookup(zero, written).value());
+  CHECK(written.interval_ns == 6'000'000'000);
+  CHECK(written.udp_idle_ns == 7'000'000'000);
+  CHECK(written.denials_per_second == 8);
+  plugin.stop();
+}
+
+TEST_CASE(
+    "A changed fail-safe list or table size needs a restart, as it is part of what is loaded") {
+  for (const auto* change : {"[failsafe]\negress = [\"udp/53\"]\n", "size"}) {
     CAPTURE(change);
-    const bool setting = std::string(change) == "setting";
+    const bool setting = std::string(change) == "size";
     FakeHost host;
     host.files.texts["p.toml"] = "schema = 1\n";
     NetworkPlugin plugin, next;
@@ -150,7 +173,7 @@ TEST_CASE("A changed fail-safe list or setting needs a restart, as it is part of
     const auto epoch = epoch_of(host);
     host.files.texts["p.toml"] = std::string("schema = 1\n") + (setting ? "" : change);
     REQUIRE(next.configure(host.config(std::string("policy_file = \"p.toml\"\n") +
-                                       (setting ? "flow_interval_s = 6\n" : ""))));
+                                       (setting ? "udp_flows = 1000\n" : ""))));
     CHECK_FALSE(plugin.adopt(next));
     CHECK(epoch_of(host) == epoch);
     plugin.stop();

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 
 #include "fake_host.h"
@@ -98,4 +99,12 @@ TEST_CASE("Where the file is out of sight, a running process tells the inode") {
   CHECK(subjects.resolve(facts));
   REQUIRE(subjects.identities().executables.size() == 1);
   CHECK(subjects.identities().executables.begin()->first.inode == 4711);
+}
+
+TEST_CASE("A mount's device is read as proc(5) has it, also of a file system without a disk") {
+  std::istringstream mounts(
+      "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n"
+      "361 35 0:44 / /a\\040b rw - overlay none rw,lowerdir=/l\n");
+  const MountDevices expected = {{36, 98u << 20}, {361, 44}};
+  CHECK(read_mount_devices(mounts) == expected);
 }
