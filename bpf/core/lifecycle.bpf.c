@@ -297,11 +297,22 @@ static __always_inline __u32 process__args_size(struct process_exec_event *event
 	return end - *start;
 }
 
-/* The contract says no terminating NUL; a failed read leaves no arguments and says so. */
+/* Something that was to be told and is lost. */
+static __always_inline void process__count_lost(void)
+{
+	lane__count(LANE_LIFECYCLE, process_exec_event_id, offered);
+	lane__count(LANE_LIFECYCLE, process_exec_event_id, fault);
+}
+
+/*
+ * The contract says no terminating NUL. A failed read leaves no arguments and says so; they count
+ * as lost beside their event, which does arrive, so that the account still adds up.
+ */
 static __always_inline __u32 process__keep_args(struct process_exec_event *event, __u32 size,
 						long err)
 {
 	if (err) {
+		process__count_lost();
 		event->flags |= PROCESS_ARGS_TRUNCATED;
 		size = 0;
 	} else if (size > 0 && !(event->flags & PROCESS_ARGS_TRUNCATED)) {
@@ -342,8 +353,10 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	long err;
 
 	scratch = bpf_map_lookup_elem(&exec_scratch, &zero);
-	if (!scratch)
+	if (!scratch) {
+		process__count_lost();
 		return 0;
+	}
 	scratch->event.flags = 0;
 	process__fill_identity(&scratch->event, task);
 	process__fill_credentials(&scratch->event, task);
@@ -399,8 +412,10 @@ int process_snapshot(struct bpf_iter__task *ctx)
 		return 0;
 	scratch = bpf_task_storage_get(&snapshot_scratch, bpf_get_current_task_btf(), NULL,
 				       BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!scratch)
+	if (!scratch) {
+		process__count_lost();
 		return 0;
+	}
 	scratch->event.flags = PROCESS_SNAPSHOT;
 	process__fill_identity(&scratch->event, task);
 	process__fill_credentials(&scratch->event, task);
@@ -423,8 +438,11 @@ int process_snapshot(struct bpf_iter__task *ctx)
 	scratch->event.header.sequence = 0;
 	scratch->event.header.cpu = bpf_get_smp_processor_id();
 	asm volatile("" : "+r"(size));
-	if (size > sizeof(struct process_exec_event) + TAIL_SPAN)
+	if (size > sizeof(struct process_exec_event) + TAIL_SPAN) {
+		process__count_lost();
 		return 0;
+	}
+	/* One that does not fit the reader's buffer any more is shown again in the next. */
 	bpf_seq_write(ctx->meta->seq, &scratch->event, size);
 	return 0;
 }

@@ -38,6 +38,18 @@ sigset_t signals(std::initializer_list<int> numbers) {
   return set;
 }
 
+// A reader that went away is an error of that write, not the end of the process.
+class IgnoredPipeSignal {
+ public:
+  IgnoredPipeSignal() : before_(::signal(SIGPIPE, SIG_IGN)) {}
+  ~IgnoredPipeSignal() { ::signal(SIGPIPE, before_); }
+  IgnoredPipeSignal(const IgnoredPipeSignal&) = delete;
+  IgnoredPipeSignal& operator=(const IgnoredPipeSignal&) = delete;
+
+ private:
+  sighandler_t before_;
+};
+
 // Serves one main until it ends. Broker thread.
 class Session {
  public:
@@ -52,7 +64,8 @@ class Session {
     while (!status_) {
       pollfd wanted[] = {{signal_fd_.get(), POLLIN, 0}, {socket_.get(), POLLIN, 0}};
       int ready = ::poll(wanted, 2, timeout_ms());
-      if (ready == 0 && deadline_) ::kill(main_, SIGKILL);
+      // On every turn: a main that keeps asking keeps the time from running out in poll.
+      if (deadline_ && Clock::now() >= *deadline_) ::kill(main_, SIGKILL);
       if (ready <= 0) continue;
       if (wanted[0].revents) take_signals();
       if (wanted[1].revents && !status_) serve_one();
@@ -77,9 +90,11 @@ class Session {
       if (::waitpid(main_, &status, WNOHANG) == main_) status_ = status;
       return;
     }
-    // A terminal's Ctrl-C went to the whole process group: main has it already.
-    if (info.ssi_code != SI_KERNEL) ::kill(main_, number);
-    if (number != SIGHUP && !deadline_) deadline_ = Clock::now() + stop_patience;
+    // Also those of a terminal: main is in a session of its own.
+    ::kill(main_, number);
+    if (number == SIGHUP || deadline_) return;
+    deadline_ = Clock::now() + stop_patience;
+    server_.stop_loading();
   }
 
   void serve_one() {
@@ -154,9 +169,12 @@ Result<void> check_host() {
 
 Result<int> launch(const BrokerOptions& options, const std::function<int(Client&)>& main) {
   if (auto checked = check_host(); !checked) return std::move(checked).error();
+  if (auto filled = fill_standard_descriptors(); !filled) return std::move(filled).error();
+  IgnoredPipeSignal ignored;
   std::optional<Listener> listener;
   if (!options.control_socket.empty()) {
-    auto opened = Listener::open(options.control_socket, options.control_group);
+    TrustedFiles folders(trusted_owners(options.build_tree), options.warn);
+    auto opened = Listener::open(options.control_socket, options.control_group, folders);
     if (!opened) return std::move(opened).error();
     listener.emplace(std::move(*opened));
   }

@@ -18,7 +18,8 @@ namespace trivet::broker {
 
 // What a changed configuration changes for the broker.
 struct ReloadedOptions {
-  std::vector<std::string> files;
+  std::vector<std::string> files;    // as in BrokerOptions
+  std::vector<std::string> plugins;  // as in BrokerOptions
 };
 
 // Settings of one run. Paths are absolute.
@@ -26,6 +27,8 @@ struct BrokerOptions {
   std::string plugin_directory;
   // Files and folders that main may have opened: the configuration file and what it names.
   std::vector<std::string> files;
+  // Plugins that the configuration enables: only their objects are loaded.
+  std::vector<std::string> plugins;
   // False: files must belong to root. True: they may also belong to the user who called sudo.
   bool build_tree = false;
   std::string control_socket;  // empty: none
@@ -41,12 +44,13 @@ struct BrokerOptions {
 // Whether this process, kernel and machine can load trivet's programs at all: root, Linux 6.1, BTF.
 Result<void> check_host();
 
-// Runs `main` in a child without privileges (uid and gid as given, no capability, no_new_privs, no
-// descriptor but standard input, output, error and its socket) and serves it as the broker until it
-// ends; then every program, link, map and the control socket are gone. Answers main's exit status,
-// or an error if nothing could start or main died of a signal. Call with no other thread running.
-// SIGTERM, SIGINT and SIGHUP reach main blocked: it takes them with signalfd or sigwait. The broker
-// passes on those that it gets.
+// Runs `main` in a child without privileges (uid and gid as given, no capability, no_new_privs, a
+// session without terminal, no descriptor but standard output, error and its socket) and serves it
+// as the broker until it ends; then every program, link, map and the control socket are gone.
+// Answers main's exit status, or an error if nothing could start or main died of a signal. Call
+// with no other thread running. SIGTERM, SIGINT and SIGHUP reach main blocked: it takes them with
+// signalfd or sigwait. The broker passes on those that it gets; a main that then does not end is
+// killed. SIGPIPE is ignored in both.
 Result<int> launch(const BrokerOptions& options, const std::function<int(Client&)>& main);
 
 }  // namespace trivet::broker

@@ -84,6 +84,10 @@ Result<void> Client::reload() {
   return only_error(ask(socket_.get(), mutex_, ReloadRequest{}));
 }
 
+Result<void> Client::commit_reload(bool keep) {
+  return only_error(ask(socket_.get(), mutex_, CommitReloadRequest{keep}));
+}
+
 Result<std::vector<std::string>> Client::plugin_names() {
   auto answer = ask(socket_.get(), mutex_, PluginNamesRequest{});
   if (!answer) return std::move(answer).error();

@@ -59,9 +59,12 @@ class Client {
   // Names of the files in a folder that the configuration names, sorted, without those that start
   // with a dot. ENOTDIR as the error's code where the path is a file.
   Result<std::vector<std::string>> list_configured(const std::string& path);
-  // Has the broker read the configuration again, so that its new files may be opened. An error
-  // leaves the old list in force.
+  // Has the broker read the configuration again, so that its new files may be opened beside those
+  // of the configuration in force. An error leaves only the latter.
   Result<void> reload();
+  // Ends what reload() began: from now on the new configuration's files and plugins, or, if `keep`
+  // is false, again only those in force before.
+  Result<void> commit_reload(bool keep);
 
   // Names of the libraries in the plugin folder, sorted; and one of them, open for reading, after
   // the checks of its file.

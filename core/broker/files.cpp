@@ -135,6 +135,15 @@ Result<UniqueFd> TrustedFiles::open_file(const std::string& path) {
   return file;
 }
 
+Result<UniqueFd> TrustedFiles::open_folder(const std::string& path) {
+  auto found = walk(path);
+  if (!found) return found;
+  struct stat status {};
+  if (::fstat(found->get(), &status) != 0) return system_error(errno, "cannot open " + path);
+  if (!S_ISDIR(status.st_mode)) return Error{path + " is not a folder", ENOTDIR};
+  return found;
+}
+
 Result<std::vector<std::string>> TrustedFiles::list_folder(const std::string& path) {
   auto found = walk(path);
   if (!found) return std::move(found).error();

@@ -31,6 +31,8 @@ class TrustedFiles {
 
   // A regular file, open for reading. `path` is absolute.
   Result<UniqueFd> open_file(const std::string& path);
+  // A folder, as a descriptor with O_PATH. ENOTDIR as the error's code for a file.
+  Result<UniqueFd> open_folder(const std::string& path);
   // Names in a folder, sorted, without those that start with a dot. ENOTDIR as the error's code for
   // a file.
   Result<std::vector<std::string>> list_folder(const std::string& path);

@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -17,44 +19,129 @@ namespace {
 // More waiting clients than anybody starts at once.
 constexpr int backlog = 16;
 
-Result<void> make_room(const std::string& path, const sockaddr_un& address) {
-  struct stat status {};
-  if (::lstat(path.c_str(), &status) != 0) {
-    if (errno == ENOENT) return {};
-    return system_error(errno, "cannot use control socket " + path);
-  }
-  if (!S_ISSOCK(status.st_mode)) {
-    return Error{"cannot make control socket " + path +
-                     ": something else is there; remove it or set another control.socket",
-                 EEXIST};
-  }
-  UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!probe) return system_error(errno, "cannot make a socket");
-  int connected =
-      ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-  // EAGAIN: it listens, but its queue is full.
-  if (connected == 0 || errno == EAGAIN) {
-    return Error{"control socket " + path +
-                     " is in use: another trivet runs; stop it or set another control.socket",
-                 EADDRINUSE};
-  }
-  if (errno != ECONNREFUSED) return system_error(errno, "cannot use control socket " + path);
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-    return system_error(errno, "cannot replace control socket " + path);
-  }
-  return {};
+// The folder has been judged: nobody but trusted owners can change what the path leads to.
+sockaddr_un address_of(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  return address;
+}
+
+UniqueFd stream_socket() {
+  return UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+std::string lock_name(const std::string& name) {
+  return "." + name + ".lock";
 }
 
 }  // namespace
 
-Result<Listener> Listener::open(const std::string& path, const std::string& group) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.front() != '/' || path.size() >= sizeof(address.sun_path)) {
+Listener::Listener(std::string path) : path_(std::move(path)) {
+  std::filesystem::path split(path_);
+  folder_path_ = split.parent_path().string();
+  name_ = split.filename().string();
+}
+
+Error Listener::in_use() const {
+  return {"control socket " + path_ +
+              " is in use: another trivet runs; stop it or set another control.socket",
+          EADDRINUSE};
+}
+
+Result<void> Listener::open_folder(TrustedFiles& folders) {
+  auto folder = folders.open_folder(folder_path_);
+  if (!folder && folder.error().code == ENOENT) {
+    std::filesystem::path split(folder_path_);
+    auto parent = folders.open_folder(split.parent_path().string());
+    if (!parent) return std::move(parent).error().within("folder of control.socket");
+    made_folder_ = ::mkdirat(parent->get(), split.filename().c_str(), 0755) == 0;
+    if (!made_folder_ && errno != EEXIST) {
+      return system_error(errno, "cannot make the control socket's folder " + folder_path_);
+    }
+    folder = folders.open_folder(folder_path_);
+  }
+  if (!folder) return std::move(folder).error().within("folder of control.socket");
+  folder_ = std::move(*folder);
+  return {};
+}
+
+// A file of its own, which nobody else can open: whoever can read a folder could lock that.
+Result<void> Listener::lock() {
+  std::string name = lock_name(name_);
+  for (;;) {
+    UniqueFd file(::openat(folder_.get(), name.c_str(),
+                           O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600));
+    if (!file) return system_error(errno, "cannot lock control socket " + path_);
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EWOULDBLOCK) return in_use();
+      return system_error(errno, "cannot lock control socket " + path_);
+    }
+    struct stat locked {};
+    struct stat there {};
+    if (::fstat(file.get(), &locked) != 0) {
+      return system_error(errno, "cannot lock control socket " + path_);
+    }
+    // Its last holder removed it before it let go: then another file counts.
+    if (::fstatat(folder_.get(), name.c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0 ||
+        there.st_dev != locked.st_dev || there.st_ino != locked.st_ino) {
+      continue;
+    }
+    lock_ = std::move(file);
+    return {};
+  }
+}
+
+Result<void> Listener::remove_stale() {
+  struct stat status {};
+  if (::fstatat(folder_.get(), name_.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno == ENOENT) return {};
+    return system_error(errno, "cannot use control socket " + path_);
+  }
+  if (!S_ISSOCK(status.st_mode)) {
+    return Error{"cannot make control socket " + path_ +
+                     ": something else is there; remove it or set another control.socket",
+                 EEXIST};
+  }
+  UniqueFd probe = stream_socket();
+  if (!probe) return system_error(errno, "cannot make a socket");
+  sockaddr_un address = address_of(path_);
+  int connected =
+      ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  // EAGAIN: it listens, but its queue is full.
+  if (connected == 0 || errno == EAGAIN) return in_use();
+  if (errno != ECONNREFUSED) return system_error(errno, "cannot use control socket " + path_);
+  if (::unlinkat(folder_.get(), name_.c_str(), 0) != 0 && errno != ENOENT) {
+    return system_error(errno, "cannot replace control socket " + path_);
+  }
+  return {};
+}
+
+Result<void> Listener::bind(gid_t group) {
+  UniqueFd socket = stream_socket();
+  if (!socket) return system_error(errno, "cannot make a socket");
+  sockaddr_un address = address_of(path_);
+  // Nobody may connect before owner and group are right: it does not listen before.
+  mode_t before = ::umask(0117);
+  int bound = ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  int bind_errno = errno;
+  ::umask(before);
+  if (bound != 0) return system_error(bind_errno, "cannot make control socket " + path_);
+  fd_ = std::move(socket);
+  if (::fchownat(folder_.get(), name_.c_str(), 0, group, AT_SYMLINK_NOFOLLOW) != 0 ||
+      ::listen(fd_.get(), backlog) != 0) {
+    return system_error(errno, "cannot open control socket " + path_);
+  }
+  return {};
+}
+
+Result<Listener> Listener::open(const std::string& path, const std::string& group,
+                                TrustedFiles& folders) {
+  if (path.empty() || path.front() != '/' || path.back() == '/' ||
+      path.size() >= sizeof(sockaddr_un::sun_path)) {
     return Error{"control.socket \"" + path + "\" must be an absolute path of at most 107 bytes",
                  EINVAL};
   }
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   const ::group* entry = ::getgrnam(group.c_str());
   if (!entry) {
     return Error{
@@ -62,38 +149,22 @@ Result<Listener> Listener::open(const std::string& path, const std::string& grou
         ENOENT};
   }
   gid_t gid = entry->gr_gid;
-  std::string folder = std::filesystem::path(path).parent_path().string();
-  if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
-    return system_error(errno, "cannot make the control socket's folder " + folder);
-  }
-  if (auto room = make_room(path, address); !room) return std::move(room).error();
-
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return system_error(errno, "cannot make a socket");
-  // Nobody may connect before owner and group are right.
-  mode_t before = ::umask(0177);
-  int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-  int bind_errno = errno;
-  ::umask(before);
-  if (bound != 0) return system_error(bind_errno, "cannot make control socket " + path);
-  Listener listener(std::move(fd), path);
-  struct stat status {};
-  if (::lstat(path.c_str(), &status) == 0) {
-    listener.device_ = status.st_dev;
-    listener.inode_ = status.st_ino;
-  }
-  if (::lchown(path.c_str(), 0, gid) != 0 || ::chmod(path.c_str(), 0660) != 0 ||
-      ::listen(listener.fd(), backlog) != 0) {
-    return system_error(errno, "cannot open control socket " + path);
-  }
+  Listener listener(path);
+  if (auto opened = listener.open_folder(folders); !opened) return std::move(opened).error();
+  if (auto locked = listener.lock(); !locked) return std::move(locked).error();
+  if (auto removed = listener.remove_stale(); !removed) return std::move(removed).error();
+  if (auto bound = listener.bind(gid); !bound) return std::move(bound).error();
   return listener;
 }
 
 Listener::~Listener() {
-  struct stat status {};
-  if (!fd_ || ::lstat(path_.c_str(), &status) != 0) return;
-  // Only what this one made: by now another may have taken the path.
-  if (status.st_dev == device_ && status.st_ino == inode_) ::unlink(path_.c_str());
+  // Without the lock, what is there is another's.
+  if (lock_) {
+    if (fd_) ::unlinkat(folder_.get(), name_.c_str(), 0);
+    ::unlinkat(folder_.get(), lock_name(name_).c_str(), 0);
+  }
+  // Fails, as it should, where something else has come to be in it.
+  if (folder_ && made_folder_) ::rmdir(folder_path_.c_str());
 }
 
 }  // namespace trivet::broker

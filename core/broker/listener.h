@@ -6,17 +6,22 @@
 
 #include <string>
 
+#include "broker/files.h"
 #include "broker/unique_fd.h"
 #include "trivet/result.h"
 
 namespace trivet::broker {
 
-// A listening Unix socket at a path, which is gone when this is. Not thread-safe.
+// A listening Unix socket at a path. When this goes, so do the socket, its lock file and the folder
+// if this made it. Not thread-safe.
 class Listener {
  public:
-  // Owned by root and `group`, mode 0660; a missing folder is made (0755). Refuses a path where
-  // something answers or that is no socket, and replaces a socket that nobody listens on.
-  static Result<Listener> open(const std::string& path, const std::string& group);
+  // Owned by root and `group`, mode 0660. The folder must be one where only trusted owners can put
+  // something (as TrustedFiles judges); a missing one is made (0755). Refuses a path that another
+  // Listener holds, where something answers or that is no socket, and replaces a socket that nobody
+  // listens on.
+  static Result<Listener> open(const std::string& path, const std::string& group,
+                               TrustedFiles& folders);
   Listener(Listener&&) noexcept = default;
   Listener& operator=(Listener&&) = delete;
   ~Listener();
@@ -24,12 +29,21 @@ class Listener {
   int fd() const { return fd_.get(); }
 
  private:
-  Listener(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  explicit Listener(std::string path);
 
-  UniqueFd fd_;
+  Result<void> open_folder(TrustedFiles& folders);
+  Result<void> lock();
+  Result<void> remove_stale();
+  Result<void> bind(gid_t group);
+  Error in_use() const;
+
   std::string path_;
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
+  std::string folder_path_;
+  std::string name_;  // in the folder
+  UniqueFd folder_;
+  UniqueFd lock_;  // held as long as the socket may be there
+  UniqueFd fd_;
+  bool made_folder_ = false;
 };
 
 }  // namespace trivet::broker

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <set>
 #include <string_view>
@@ -20,6 +21,10 @@ namespace trivet::broker {
 namespace {
 
 constexpr std::string_view lane_prefix = "lane_";
+// Tiers of all hooks of one object. The largest object has some ten.
+constexpr std::size_t max_tries = 64;
+// Of the maps whose sizes are settings, for each object.
+constexpr std::uint64_t max_map_bytes = 256 << 20;
 
 bool is_lane(const bpf_map* map) {
   return std::string_view(bpf_map__name(map)).starts_with(lane_prefix);
@@ -123,12 +128,35 @@ Result<void> set_config(bpf_object* object, const ObjectSpec& spec) {
   return Error{"object " + spec.name + " has no `config`", ENOENT};
 }
 
+// What an entry of a map takes at least, in bytes.
+std::uint64_t entry_bytes(const bpf_map* map) {
+  std::uint64_t value = bpf_map__value_size(map);
+  switch (bpf_map__type(map)) {
+    case BPF_MAP_TYPE_PERCPU_ARRAY:
+    case BPF_MAP_TYPE_PERCPU_HASH:
+    case BPF_MAP_TYPE_LRU_PERCPU_HASH:
+      value *= static_cast<std::uint64_t>(std::max(libbpf_num_possible_cpus(), 1));
+      break;
+    default:
+      break;
+  }
+  // A ring buffer's entries are bytes.
+  return std::max<std::uint64_t>(bpf_map__key_size(map) + value, 1);
+}
+
 Result<void> set_map_sizes(bpf_object* object, const ObjectSpec& spec) {
+  std::uint64_t left = max_map_bytes;
   for (const auto& [name, entries] : spec.map_sizes) {
     bpf_map* map = bpf_object__find_map_by_name(object, name.c_str());
     if (!map || is_lane(map)) {
       return Error{"object " + spec.name + " has no map " + name + " of its own", ENOENT};
     }
+    if (entries > left / entry_bytes(map)) {
+      return Error{"map " + name + " of object " + spec.name + " with " + std::to_string(entries) +
+                       " entries is too large: the maps of an object may take 256 MiB",
+                   E2BIG};
+    }
+    left -= entries * entry_bytes(map);
     if (bpf_map__set_max_entries(map, entries) != 0) {
       return system_error(errno,
                           "cannot give map " + name + " " + std::to_string(entries) + " entries");
@@ -152,7 +180,17 @@ void add_iterators(bpf_object* object, ObjectSpec& spec) {
   }
 }
 
+// A stop that was asked for waits, blocked, while this thread is at work.
+bool asked_to_stop() {
+  sigset_t pending;
+  return ::sigpending(&pending) == 0 &&
+         (::sigismember(&pending, SIGTERM) == 1 || ::sigismember(&pending, SIGINT) == 1);
+}
+
 Result<void> check_programs(bpf_object* object, const ObjectSpec& spec) {
+  std::size_t tries = 0;
+  for (const Hook& hook : spec.hooks) tries += hook.tiers.size();
+  if (tries > max_tries) return Error{"object " + spec.name + " has more than 64 tiers", E2BIG};
   for (const Hook& hook : spec.hooks) {
     for (const Tier& tier : hook.tiers) {
       for (const std::string& program : tier.programs) {
@@ -287,6 +325,7 @@ Result<int> Loader::try_hook(std::span<const std::byte> elf, const ObjectSpec& s
   Choice alone(spec.hooks.size(), -1);
   int best = -1;
   for (std::size_t tier = 0; tier < spec.hooks[hook].tiers.size(); tier++) {
+    if (asked_to_stop()) return Error{"trivet is stopping", ECANCELED};
     alone[hook] = static_cast<int>(tier);
     const std::string& name = spec.hooks[hook].tiers[tier].name;
     auto attached = try_choice(elf, spec, alone);

@@ -38,7 +38,9 @@ struct AttachedObject {
   std::vector<HookState> hooks;
 };
 
-// Owns what all objects share: the lanes' maps, from the first object that has them until the end.
+// What one load or probe may try, and what an object's sizes may add up to, is bounded: main asks,
+// and main is not trusted. Owns what all objects share: the lanes' maps, from the first object that
+// has them until the end.
 class Loader {
  public:
   Loader();
@@ -61,7 +63,7 @@ class Loader {
   Result<ObjectPtr> open(std::span<const std::byte> elf, const ObjectSpec& spec);
   Result<AttachedObject> try_choice(std::span<const std::byte> elf, const ObjectSpec& spec,
                                     const Choice& choice);
-  // Fills one hook's state; answers the tier, or -1.
+  // Fills one hook's state; answers the tier, or -1. An error where the broker is to stop.
   Result<int> try_hook(std::span<const std::byte> elf, const ObjectSpec& spec, std::size_t hook,
                        bool all_tiers, HookState& state);
   Result<void> wire_lanes(bpf_object* object);

@@ -14,12 +14,48 @@
 
 #include <cerrno>
 #include <csignal>
+#include <string>
+
+#include "broker/unique_fd.h"
 
 namespace trivet::broker {
+
+namespace {
+
+// Lets go of root's terminal: whoever shares its session could read what root types, and type.
+Result<void> leave_terminal() {
+  const std::string what = "cannot leave the terminal";
+  // Fails where the process leads a session already, which then is its own.
+  if (::setsid() < 0 && errno != EPERM) return system_error(errno, what);
+  UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!null || ::dup2(null.get(), STDIN_FILENO) < 0) return system_error(errno, what);
+  for (int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+    if (::isatty(fd) == 0) continue;
+    std::string path = "/proc/self/fd/" + std::to_string(fd);
+    UniqueFd writer(::open(path.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC));
+    // One that cannot be opened, as of another mount namespace, is worse to keep than to lose.
+    if (!writer) writer.reset(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+    if (!writer || ::dup2(writer.get(), fd) < 0) return system_error(errno, what);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> fill_standard_descriptors() {
+  for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // The lowest free number, which is this one.
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) != fd) {
+      return system_error(errno, "cannot open /dev/null");
+    }
+  }
+  return {};
+}
 
 Result<void> drop_privileges(uid_t uid, gid_t gid, pid_t parent, int keep) {
   const std::string what = "cannot give up root's rights";
   if (uid == 0 || gid == 0) return Error{what + ": daemon.user must not be root", EINVAL};
+  if (auto left = leave_terminal(); !left) return left;
   // Ends at the first number that this kernel does not know. Without CAP_SETPCAP the set cannot be
   // emptied; no_new_privs then keeps it from mattering.
   for (unsigned long capability = 0; ::prctl(PR_CAPBSET_READ, capability) >= 0; capability++) {
@@ -51,7 +87,10 @@ Result<void> drop_privileges(uid_t uid, gid_t gid, pid_t parent, int keep) {
 Result<void> enter_mount_namespace() {
   const char* tracing = "/sys/kernel/tracing";
   struct statfs status {};
-  if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
+  if (::unshare(CLONE_NEWNS) != 0) return system_error(errno, "cannot enter a mount namespace");
+  // In a chroot the root may be no mount point; then it is enough that /sys is one.
+  if (::mount("", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0 &&
+      ::mount("", "/sys", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
     return system_error(errno, "cannot enter a mount namespace");
   }
   if (::statfs(tracing, &status) == 0 && status.f_type == TRACEFS_MAGIC) return {};

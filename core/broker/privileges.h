@@ -8,9 +8,14 @@
 
 namespace trivet::broker {
 
-// Becomes uid and gid for good: no group, no capability in any set, none to gain by exec, and it
-// dies with its parent. Descriptors from 3 up are closed but `keep`, which becomes 3. Calling
-// thread, before there are others.
+// Opens /dev/null for each of standard input, output and error that is closed, so that no other
+// file gets its number.
+Result<void> fill_standard_descriptors();
+
+// Becomes uid and gid for good: no group, no capability in any set, none to gain by exec, a session
+// without terminal, and it dies with its parent. Standard input becomes /dev/null; a terminal stays
+// standard output or error, for writing only. Descriptors from 3 up are closed but `keep`, which
+// becomes 3. Calling thread, before there are others.
 Result<void> drop_privileges(uid_t uid, gid_t gid, pid_t parent, int keep);
 
 // A mount namespace of this process's own, with tracefs in it, so that the host's mounts stay as

@@ -92,6 +92,12 @@ void write(Writer& out, const ListConfiguredRequest& request) {
 void read(Reader& in, ListConfiguredRequest& request) {
   request.path = in.text(max_path);
 }
+void write(Writer& out, const CommitReloadRequest& request) {
+  out.number(static_cast<std::uint8_t>(request.keep));
+}
+void read(Reader& in, CommitReloadRequest& request) {
+  request.keep = in.flag();
+}
 void write(Writer& out, const OpenPluginRequest& request) {
   out.text(request.name);
 }

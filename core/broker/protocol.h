@@ -42,6 +42,9 @@ struct ListConfiguredRequest {
   std::string path;
 };
 struct ReloadRequest {};
+struct CommitReloadRequest {
+  bool keep = false;
+};
 struct PluginNamesRequest {};
 struct OpenPluginRequest {
   std::string name;
@@ -53,7 +56,7 @@ struct ReadyRequest {};
 using Request =
     std::variant<LoadRequest, UnloadRequest, LanesRequest, IterateRequest, OpenConfiguredRequest,
                  ListConfiguredRequest, ReloadRequest, PluginNamesRequest, OpenPluginRequest,
-                 ControlListenerRequest, ReadyRequest>;
+                 ControlListenerRequest, ReadyRequest, CommitReloadRequest>;
 
 // A map as an answer describes it; its descriptor has the same place in Answer::fds.
 struct MapDescription {

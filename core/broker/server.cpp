@@ -16,8 +16,6 @@
 namespace trivet::broker {
 namespace {
 
-// Far more than three plugins have; a main that was taken over must not fill the kernel.
-constexpr std::size_t max_objects = 64;
 constexpr std::string_view library_suffix = ".so";
 
 Answer with_fd(UniqueFd fd) {
@@ -52,7 +50,7 @@ void notify_ready() {
 
 Server::Server(const BrokerOptions& options, int listener)
     : options_(options),
-      files_(options.files),
+      in_force_{options.files, options.plugins},
       trusted_(trusted_owners(options.build_tree), options.warn),
       listener_(listener) {}
 
@@ -93,6 +91,20 @@ Result<std::vector<std::byte>> Server::read_object(const std::string& plugin,
 }
 
 Result<Answer> Server::handle(const LoadRequest& request) {
+  if (!loading_) return Error{"trivet is stopping", ECANCELED};
+  std::string name = request.plugin + "/" + request.spec.name;
+  const auto& plugins = in_force_.plugins;
+  if (!request.probe) {
+    if (request.plugin != "core" &&
+        std::find(plugins.begin(), plugins.end(), request.plugin) == plugins.end()) {
+      return Error{"the configuration does not enable plugin " + request.plugin, EACCES};
+    }
+    // So a main that was taken over cannot fill the kernel with copies.
+    if (std::any_of(objects_.begin(), objects_.end(),
+                    [&](const auto& entry) { return entry.second.name == name; })) {
+      return Error{"object " + name + " is loaded already: unload it first", EEXIST};
+    }
+  }
   auto elf = read_object(request.plugin, request.spec.name);
   if (!elf) return std::move(elf).error();
   Answer answer;
@@ -102,15 +114,12 @@ Result<Answer> Server::handle(const LoadRequest& request) {
     answer.hooks = std::move(*hooks);
     return answer;
   }
-  if (objects_.size() >= max_objects) {
-    return Error{"more than 64 objects are loaded: unload some", EMFILE};
-  }
   auto object = loader_.load(*elf, request.spec);
   if (!object) return std::move(object).error().within("plugin " + request.plugin);
   if (auto lent = loader_.lend_maps(*object, answer); !lent) return std::move(lent).error();
   answer.hooks = object->hooks;
   answer.handle = ++last_handle_;
-  objects_.emplace(answer.handle, std::move(*object));
+  objects_.emplace(answer.handle, Instance{std::move(name), std::move(*object)});
   return answer;
 }
 
@@ -126,17 +135,21 @@ Result<Answer> Server::handle(const LanesRequest&) {
 }
 
 Result<Answer> Server::handle(const IterateRequest& request) {
+  if (!loading_) return Error{"trivet is stopping", ECANCELED};
   auto object = objects_.find(request.handle);
   if (object == objects_.end()) return Error{"no such object is loaded", ENOENT};
-  auto pass = loader_.iterate(object->second, request.program);
+  auto pass = loader_.iterate(object->second.object, request.program);
   if (!pass) return std::move(pass).error();
   return with_fd(std::move(*pass));
 }
 
 bool Server::configured(const std::string& path) const {
-  return std::any_of(files_.begin(), files_.end(), [&](const std::string& file) {
-    return without_slash(file) == without_slash(path);
-  });
+  auto names = [&](const std::vector<std::string>& files) {
+    return std::any_of(files.begin(), files.end(), [&](const std::string& file) {
+      return without_slash(file) == without_slash(path);
+    });
+  };
+  return names(in_force_.files) || (on_trial_ && names(on_trial_->files));
 }
 
 bool Server::in_configured_folder(const std::string& path) const {
@@ -166,10 +179,17 @@ Result<Answer> Server::handle(const ListConfiguredRequest& request) {
 }
 
 Result<Answer> Server::handle(const ReloadRequest&) {
+  on_trial_.reset();
   if (!options_.reload) return Answer{};
   auto reloaded = options_.reload();
   if (!reloaded) return std::move(reloaded).error();
-  files_ = std::move(reloaded->files);
+  on_trial_ = std::move(*reloaded);
+  return Answer{};
+}
+
+Result<Answer> Server::handle(const CommitReloadRequest& request) {
+  if (request.keep && on_trial_) in_force_ = std::move(*on_trial_);
+  on_trial_.reset();
   return Answer{};
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,7 +26,15 @@ class Server {
   // answer.
   Result<Answer> answer(std::span<const std::byte> message);
 
+  // From now on nothing new enters the kernel: what remains is to unload.
+  void stop_loading() { loading_ = false; }
+
  private:
+  struct Instance {
+    std::string name;  // plugin/object
+    AttachedObject object;
+  };
+
   Result<Answer> handle(const LoadRequest& request);
   Result<Answer> handle(const UnloadRequest& request);
   Result<Answer> handle(const LanesRequest& request);
@@ -33,6 +42,7 @@ class Server {
   Result<Answer> handle(const OpenConfiguredRequest& request);
   Result<Answer> handle(const ListConfiguredRequest& request);
   Result<Answer> handle(const ReloadRequest& request);
+  Result<Answer> handle(const CommitReloadRequest& request);
   Result<Answer> handle(const PluginNamesRequest& request);
   Result<Answer> handle(const OpenPluginRequest& request);
   Result<Answer> handle(const ControlListenerRequest& request);
@@ -45,11 +55,13 @@ class Server {
   Result<std::vector<std::byte>> read_object(const std::string& plugin, const std::string& object);
 
   const BrokerOptions& options_;
-  std::vector<std::string> files_;
+  ReloadedOptions in_force_;
+  std::optional<ReloadedOptions> on_trial_;  // until main commits or gives up
   TrustedFiles trusted_;
   Loader loader_;
   int listener_;
-  std::map<std::uint32_t, AttachedObject> objects_;
+  bool loading_ = true;
+  std::map<std::uint32_t, Instance> objects_;
   std::uint32_t last_handle_ = 0;
 };
 

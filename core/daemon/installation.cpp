@@ -4,16 +4,11 @@
 #include <grp.h>
 #include <pwd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <system_error>
 
 namespace trivet {
-
-namespace {
-
-constexpr User kNobody{65534, 65534};
-
-}  // namespace
 
 Installation find_installation(const std::string& plugin_directory) {
   std::error_code error;
@@ -23,7 +18,8 @@ Installation find_installation(const std::string& plugin_directory) {
   found.plugin_directory = plugin_directory.empty()
                                ? (prefix / "lib" / "trivet" / "plugins").string()
                                : absolute_path(plugin_directory);
-  found.build_tree = prefix != TRIVET_INSTALL_PREFIX;
+  // CMake leaves this in the folder that it builds in, and installs it nowhere.
+  found.build_tree = std::filesystem::is_regular_file(prefix / "CMakeCache.txt", error);
   return found;
 }
 
@@ -33,10 +29,24 @@ std::string absolute_path(const std::string& path) {
   return error ? path : absolute.lexically_normal().string();
 }
 
-User find_user(const std::string& name) {
+Result<User> find_user(const std::string& name) {
   const passwd* entry = getpwnam(name.c_str());
-  if (!entry || entry->pw_uid == 0) return kNobody;
-  return {entry->pw_uid, entry->pw_gid};
+  if (!entry) {
+    return Error{"there is no user \"" + name +
+                     "\": useradd --system --no-create-home --shell /usr/sbin/nologin " + name,
+                 ENOENT};
+  }
+  if (entry->pw_uid == 0 || entry->pw_gid == 0) {
+    return Error{"user \"" + name +
+                     "\" has root's rights, which the main process must not have: "
+                     "name another",
+                 EINVAL};
+  }
+  return User{entry->pw_uid, entry->pw_gid};
+}
+
+User nobody() {
+  return {65534, 65534};
 }
 
 std::optional<gid_t> find_group(const std::string& name) {

@@ -7,13 +7,14 @@
 #include <optional>
 #include <string>
 
+#include "trivet/result.h"
+
 namespace trivet {
 
 struct Installation {
   // Folder of the plugin libraries: lib/trivet/plugins beside the program's own bin.
   std::string plugin_directory;
-  // The program does not run from where `cmake --install` put it: files may belong to the user who
-  // called sudo.
+  // The program runs from where CMake built it: files may belong to the user who called sudo.
   bool build_tree = false;
 };
 
@@ -28,9 +29,11 @@ struct User {
   uid_t uid;
   gid_t gid;
 };
-// The account that main runs as: `name`, or nobody (65534) if there is none of that name. Never
-// root: an account with uid 0 is refused by answering nobody.
-User find_user(const std::string& name);
+// The account that main runs as, `name`. An error where there is none of that name, with ENOENT as
+// its code, or where it has root's user or group.
+Result<User> find_user(const std::string& name);
+// nobody, which is on every machine.
+User nobody();
 // The group of that name.
 std::optional<gid_t> find_group(const std::string& name);
 

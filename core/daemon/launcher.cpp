@@ -63,6 +63,27 @@ Result<std::vector<std::string>> plugin_names(const std::string& folder,
   return plugins;
 }
 
+std::vector<std::string> enabled_plugins(const Settings& settings) {
+  std::vector<std::string> names;
+  for (const auto& plugin : settings.plugins)
+    if (plugin.enabled) names.push_back(plugin.name);
+  return names;
+}
+
+// Who main is to be. An installation need not have made the user that the configuration comes with.
+Result<User> main_user(const Settings& settings, const Config& config, Log& log) {
+  auto user = find_user(settings.user);
+  if (user) return user;
+  if (user.error().code == ENOENT && settings.user == Settings().user) {
+    log.warning(user.error().message + "; the main process runs as nobody");
+    return nobody();
+  }
+  Error error = std::move(user).error().within("daemon.user");
+  if (const auto table = config.table("daemon"); table && *table)
+    error.place = (*table)->place("user");
+  return error;
+}
+
 }  // namespace
 
 Result<Settings> read_configuration(const std::string& path, FileSource& files,
@@ -90,23 +111,27 @@ Result<int> launch(const LaunchOptions& options, const std::function<int(const L
   if (!settings) return settings.error();
   auto allowed = allowed_files(path, **config);
   if (!allowed) return allowed.error();
-  const User user = find_user(settings->user);
+  const auto user = main_user(*settings, **config, log);
+  if (!user) return user.error();
 
   broker::BrokerOptions broker;
   broker.plugin_directory = installation.plugin_directory;
   broker.files = std::move(*allowed);
+  broker.plugins = enabled_plugins(*settings);
   broker.build_tree = installation.build_tree;
   if (options.control) broker.control_socket = settings->control_socket;
   broker.control_group = settings->control_group;
-  broker.uid = user.uid;
-  broker.gid = user.gid;
+  broker.uid = user->uid;
+  broker.gid = user->gid;
   broker.warn = warn;
   broker.reload = [&]() -> Result<broker::ReloadedOptions> {
     const auto changed = read_config(path, files);
     if (!changed) return changed.error();
     auto named = allowed_files(path, **changed);
     if (!named) return named.error();
-    return broker::ReloadedOptions{std::move(*named)};
+    const auto judged = read_settings(**changed, *plugins);
+    if (!judged) return judged.error();
+    return broker::ReloadedOptions{std::move(*named), enabled_plugins(*judged)};
   };
   return broker::launch(broker, [&](broker::Client& client) {
     return main(Launched{client, path, std::move(*settings)});

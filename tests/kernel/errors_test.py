@@ -70,6 +70,13 @@ def test_a_wrong_configuration_is_refused_by_check_and_by_run(folder, old, new, 
     refused(trivet("run", "-c", wrong), *patterns, *says)
 
 
+@pytest.mark.parametrize("user, says", [("root", "rights"), ("no-such-user", "useradd")])
+def test_a_user_that_main_cannot_or_must_not_be_is_refused_at_its_place(folder, user, says):
+    wrong = folder / "wrong.toml"
+    wrong.write_text(harness.changed_configuration(harness.shipped_configuration(), {"daemon.user": user}))
+    refused(trivet("run", "-c", wrong), place(wrong.read_text(), f'user = "{user}"', "wrong.toml"), user, says)
+
+
 def test_a_schema_that_is_missing_is_asked_for(folder):
     wrong = folder / "wrong.toml"
     wrong.write_text(harness.shipped_configuration().replace("schema = 1\n", "", 1))

@@ -524,6 +524,200 @@ TEST_CASE("a tier that the kernel refuses is named with its reason, and the next
   CHECK(findings.text() == "");
 }
 
+TEST_CASE("a main that was taken over cannot load what is not enabled, twice, or without measure") {
+  Findings findings;
+  auto status = broker::launch(options(), [&](broker::Client& client) {
+    auto refused = [&](const Result<broker::LoadedObject>& got, int code, const std::string& what) {
+      findings.expect(!got && got.error().code == code,
+                      what + ": " + (got ? "loaded" : got.error().message));
+    };
+    refused(client.load("network", {"flows", {}, {}, {}}), EACCES, "a plugin that is off");
+    ObjectSpec large = lifecycle();
+    large.map_sizes = {{"exec_scratch", 100'000}};
+    refused(client.load("core", large), E2BIG, "a map of gigabytes");
+    large.map_sizes.assign(1000, {"exec_scratch", 100});
+    refused(client.load("core", large), E2BIG, "many sizes that add up");
+    ObjectSpec long_one = lifecycle();
+    for (int i = 0; i < 60; i++) long_one.hooks.push_back(long_one.hooks[0]);
+    long_one.hooks[0].tiers.assign(16, long_one.hooks[0].tiers[0]);
+    refused(client.load("core", long_one), E2BIG, "more tiers than anything has");
+    auto first = client.load("core", lifecycle());
+    findings.expect(first.has_value(), first ? "" : first.error().message);
+    refused(client.load("core", lifecycle()), EEXIST, "a second instance");
+    if (first) findings.expect(client.unload(first->handle).has_value(), "unload");
+    findings.expect(client.load("core", lifecycle()).has_value(), "again after unload");
+    return 0;
+  });
+  REQUIRE_MESSAGE(status.has_value(), (status ? "" : status.error().message));
+  CHECK(findings.text() == "");
+}
+
+TEST_CASE("a reload lends the new files on trial, and main's word decides which stay") {
+  TemporaryFolder folder;
+  std::string old_file = folder.write("old.yaml", "");
+  std::string new_file = folder.write("new.yaml", "");
+  auto reloading = options();
+  reloading.files = {old_file};
+  reloading.reload = [&] { return broker::ReloadedOptions{{new_file}, {}}; };
+  Findings findings;
+  auto status = broker::launch(reloading, [&](broker::Client& client) {
+    auto lends = [&](bool old_one, bool new_one, const std::string& when) {
+      findings.expect(client.open_configured(old_file).has_value() == old_one, "old " + when);
+      findings.expect(client.open_configured(new_file).has_value() == new_one, "new " + when);
+    };
+    lends(true, false, "before");
+    findings.expect(client.commit_reload(true).has_value(), "commit of nothing");
+    lends(true, false, "after a commit of nothing");
+    findings.expect(client.reload().has_value(), "reload");
+    lends(true, true, "on trial");
+    findings.expect(client.commit_reload(false).has_value(), "rollback");
+    lends(true, false, "after rollback");
+    findings.expect(client.reload().has_value() && client.commit_reload(true).has_value(),
+                    "commit");
+    lends(false, true, "after commit");
+    return 0;
+  });
+  REQUIRE(status.has_value());
+  CHECK(findings.text() == "");
+}
+
+TEST_CASE(
+    "main has a session of its own, an empty standard input and nothing to read a terminal by") {
+  int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  REQUIRE(terminal >= 0);
+  REQUIRE(::grantpt(terminal) == 0);
+  REQUIRE(::unlockpt(terminal) == 0);
+  char name[64];
+  REQUIRE(::ptsname_r(terminal, name, sizeof(name)) == 0);
+  Findings findings;
+  pid_t shell = ::fork();
+  if (shell == 0) {
+    // As a login: this session's terminal is all three.
+    ::setsid();
+    int side = ::open(name, O_RDWR);
+    for (int fd : {0, 1, 2}) ::dup2(side, fd);
+    pid_t session = ::getsid(0);
+    auto status = broker::launch(options(), [&](broker::Client&) {
+      findings.expect(::getsid(0) == ::getpid() && ::getsid(0) != session, "the session is root's");
+      findings.expect(::open("/dev/tty", O_RDWR) < 0, "there is a controlling terminal");
+      char byte = 0;
+      findings.expect(::read(0, &byte, 1) == 0, "standard input is not empty");
+      for (int fd : {1, 2}) {
+        findings.expect(::isatty(fd) == 1, "no terminal to write to");
+        findings.expect((::fcntl(fd, F_GETFL) & O_ACCMODE) == O_WRONLY, "can read the terminal");
+      }
+      findings.expect(::signal(SIGPIPE, SIG_IGN) == SIG_IGN, "SIGPIPE ends main");
+      return 3;
+    });
+    ::_exit(status ? *status : 1);
+  }
+  int ended = 0;
+  ::waitpid(shell, &ended, 0);
+  ::close(terminal);
+  CHECK(WEXITSTATUS(ended) == 3);
+  CHECK(findings.text() == "");
+}
+
+TEST_CASE("standard descriptors that were closed at the start are /dev/null, not another file") {
+  Findings findings;
+  pid_t daemon = ::fork();
+  if (daemon == 0) {
+    for (int fd : {0, 1, 2}) ::close(fd);
+    auto status = broker::launch(options(), [&](broker::Client& client) {
+      findings.expect(client.load("core", lifecycle()).has_value(), "load");
+      for (int fd : {0, 1, 2}) {
+        auto path = "/proc/self/fd/" + std::to_string(fd);
+        findings.expect(real_path(path.c_str()) == "/dev/null", path);
+      }
+      return 3;
+    });
+    ::_exit(status ? *status : 1);
+  }
+  int ended = 0;
+  ::waitpid(daemon, &ended, 0);
+  CHECK(WEXITSTATUS(ended) == 3);
+  CHECK(findings.text() == "");
+}
+
+TEST_CASE("a main that was taken over and keeps the broker busy is killed when its time is up") {
+  TemporaryFolder folder;
+  auto with_socket = options();
+  with_socket.control_socket = folder.path + "/trivet.sock";
+  pid_t daemon = ::fork();
+  if (daemon == 0) {
+    auto status = broker::launch(with_socket, [](broker::Client& client) {
+      sigset_t all;
+      sigfillset(&all);
+      ::sigprocmask(SIG_BLOCK, &all, nullptr);
+      for (;;) (void)client.probe("core", lifecycle());
+      return 0;
+    });
+    // Killed by the broker: an error, not a status.
+    ::_exit(status ? 1 : 42);
+  }
+  while (::access(with_socket.control_socket.c_str(), F_OK) != 0) ::usleep(10000);
+  ::usleep(300000);
+  auto asked = std::chrono::steady_clock::now();
+  // A terminal's Ctrl-C reaches main through the broker alone.
+  ::kill(daemon, SIGINT);
+  int ended = 0;
+  while (::waitpid(daemon, &ended, WNOHANG) == 0 &&
+         std::chrono::steady_clock::now() - asked < std::chrono::seconds(30)) {
+    ::usleep(20000);
+  }
+  bool in_time = std::chrono::steady_clock::now() - asked < std::chrono::seconds(30);
+  if (!in_time) ::kill(daemon, SIGKILL);
+  CHECK(in_time);
+  CHECK(WEXITSTATUS(ended) == 42);
+}
+
+TEST_CASE("arguments that cannot be read are counted as lost") {
+  // A copy of this process whose arguments are gone.
+  pid_t bare = ::fork();
+  if (bare == 0) {
+    std::ifstream stat("/proc/self/stat");
+    std::string field;
+    std::uint64_t first = 0;
+    std::uint64_t end = 0;
+    for (int i = 1; i <= 49 && stat >> field; i++) {  // proc(5): arg_start, arg_end
+      if (i == 48) first = std::stoull(field);
+      if (i == 49) end = std::stoull(field);
+    }
+    std::uint64_t page = first & ~std::uint64_t{4095};
+    ::syscall(SYS_munmap, page, end - page);
+    for (;;) ::syscall(SYS_pause);
+  }
+  ::usleep(300000);
+  Findings findings;
+  auto status = broker::launch(options(), [&](broker::Client& client) {
+    auto object = client.load("core", lifecycle());
+    auto maps = client.lanes();
+    if (!object || !maps) return 1;
+    auto pass = client.iterate(object->handle, "process_snapshot");
+    if (!pass) return 1;
+    std::vector<std::byte> part(64 * 1024);
+    while (::read(pass->get(), part.data(), part.size()) > 0) {
+    }
+    auto reader = lanes::LaneReader::create(std::move(*maps), [](lanes::Batch&&) {});
+    if (!reader) return 1;
+    std::uint64_t lost = 0;
+    auto accounts = (*reader)->accounts();
+    for (const auto& account : *accounts) {
+      if (account.lane == LANE_LIFECYCLE && account.type == process_exec_event_id) {
+        lost += account.kernel.fault;
+      }
+      findings.expect(account.kernel.offered >= account.kernel.fault, "lost but never offered");
+    }
+    findings.expect(lost >= 1, "nothing is counted");
+    return 0;
+  });
+  ::kill(bare, SIGKILL);
+  ::waitpid(bare, nullptr, 0);
+  REQUIRE(status.has_value());
+  CHECK(*status == 0);
+  CHECK(findings.text() == "");
+}
+
 TEST_CASE("nothing of a run remains in the kernel, also when main is killed") {
   TemporaryFolder folder;
   auto with_socket = options();
@@ -574,7 +768,8 @@ TEST_CASE("nothing of a run remains in the kernel, also when main is killed") {
     CHECK(WEXITSTATUS(ended) == 42);
   }
   CHECK(gone_within(before, std::chrono::seconds(5)));
-  CHECK(::access(with_socket.control_socket.c_str(), F_OK) != 0);
+  // The socket's folder was made for it, and is gone with it.
+  CHECK(std::filesystem::is_empty(folder.path));
 }
 
 TEST_CASE("a control socket in use is refused, a stale one replaced") {
@@ -593,6 +788,7 @@ TEST_CASE("a control socket in use is refused, a stale one replaced") {
   CHECK(refused.error().code == EADDRINUSE);
   ::close(other);
   CHECK(broker::launch(with_socket, quiet).has_value());
+  CHECK(std::filesystem::is_empty(folder.path));
   with_socket.control_group = "no-such-group";
   CHECK(!broker::launch(with_socket, quiet));
 }

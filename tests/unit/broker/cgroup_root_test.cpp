@@ -20,6 +20,7 @@ TEST_CASE("the cgroup2 root is found where it is mounted") {
       {"41 31 0:38 /docker/0123 /mnt/part rw,relatime shared:1 master:2 - cgroup2 cgroup2 rw\n"
        "42 31 0:38 / /mnt/with\\040space rw,relatime - cgroup2 cgroup2 rw\n",
        "/mnt/with space"},
+      {"30 24 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw\nrubbish\n", ""},
       {"27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n", ""},
       {"", ""},
       {"garbage", ""},

@@ -37,7 +37,8 @@ std::vector<Request> one_of_each() {
           PluginNamesRequest{},
           OpenPluginRequest{"network"},
           ControlListenerRequest{},
-          ReadyRequest{}};
+          ReadyRequest{},
+          CommitReloadRequest{true}};
 }
 
 struct Pair {
