@@ -28,9 +28,8 @@ static __always_inline void arguments__read(struct call_arguments *arguments, st
 static __always_inline bool task__in_compat_call(void)
 {
 #ifdef __TARGET_ARCH_x86
-	struct task_struct *task = (void *)bpf_get_current_task();
-
-	return BPF_CORE_READ(task, thread_info.status) & 2; /* TS_COMPAT */
+	/* A plain load: this is asked at the exit of every call. */
+	return bpf_get_current_task_btf()->thread_info.status & 2; /* TS_COMPAT */
 #else
 	return false;
 #endif
@@ -115,7 +114,25 @@ static __always_inline __u64 call__number(struct pt_regs *regs)
 #endif
 }
 
-/* 32-bit x86 calls pass bx, cx, dx, si, di, and come in half of each register. */
+#define COMPAT_SOCKETCALL	  102
+#define COMPAT_SOCKETCALL_CONNECT 3
+
+static __always_inline enum security_call call__read(struct pt_regs *regs, bool compat)
+{
+	__u64 number = call__number(regs);
+
+#ifdef __TARGET_ARCH_x86
+	if (compat && number == COMPAT_SOCKETCALL)
+		return (__u32)BPF_CORE_READ(regs, bx) == COMPAT_SOCKETCALL_CONNECT ? CALL_CONNECT
+										   : CALL_COUNT;
+#endif
+	return call_of(number, compat);
+}
+
+/*
+ * 32-bit x86 calls pass bx, cx, dx, si, di, and come in half of each register; socketcall's
+ * arguments are an array that cx points to.
+ */
 static __always_inline void arguments__read_any(struct call_arguments *arguments,
 						struct pt_regs *regs, bool compat)
 {
@@ -127,6 +144,15 @@ static __always_inline void arguments__read_any(struct call_arguments *arguments
 		arguments->value[2] = (__u32)BPF_CORE_READ(regs, dx);
 		arguments->value[3] = (__u32)BPF_CORE_READ(regs, si);
 		arguments->value[4] = (__u32)BPF_CORE_READ(regs, di);
+		if (call__number(regs) == COMPAT_SOCKETCALL) {
+			__u32 inner[3] = {};
+
+			bpf_probe_read_user(inner, sizeof(inner),
+					    (const void *)arguments->value[1]);
+			arguments->value[0] = inner[0];
+			arguments->value[1] = inner[1];
+			arguments->value[2] = inner[2];
+		}
 	}
 #endif
 }

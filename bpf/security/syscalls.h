@@ -34,6 +34,7 @@ enum call_profile {
 
 struct syscalls_config {
 	__u16 wanted[CALL_COUNT]; /* bit p: profile p of that call is wanted */
+	__u16 compat;		  /* 1: 32-bit calls are the hook compat's */
 };
 
 /* PATH_MAX: what the kernel accepts as an argument and can return. */

@@ -43,6 +43,9 @@ RuleEvent begin(const Event<E>& event, const Facts& facts) {
   return out;
 }
 
+// ::ffff:0:0/96
+constexpr std::uint8_t kMappedPrefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
 struct FlagName {
   std::uint32_t bits;
   const char* name;
@@ -116,6 +119,12 @@ std::optional<RuleEvent> RuleEvent::from(const Event<socket_connect_event>& even
   } else if (data.family == AF_INET6) {
     out.local = IpAddress::v6(data.local);
     out.remote = IpAddress::v6(data.remote);
+  }
+  // An IPv4 peer of an IPv6 socket: IPv4 is what is on the wire, and what Falco says.
+  if (out.remote.family == 6 && std::ranges::equal(kMappedPrefix, std::span(data.remote, 12))) {
+    out.family = AF_INET;
+    out.local = IpAddress::v4(data.local + 12);
+    out.remote = IpAddress::v4(data.remote + 12);
   }
   // An abstract name starts with NUL, a path may end with some.
   if (!path.empty() && path.front() == '\0') {

@@ -46,6 +46,16 @@ const std::vector<CallFamily>& call_families() {
   return families;
 }
 
+// Whether programs can make 32-bit calls: the kernel then has this setting, even where it was
+// booted with ia32_emulation=off.
+bool kernel_has_compat_calls() {
+#ifdef __x86_64__
+  return access("/proc/sys/abi/vsyscall32", F_OK) == 0;
+#else
+  return false;
+#endif
+}
+
 // As the kernel program tells it.
 unsigned profile_of(const RuleEvent& event) {
   unsigned profile = event.failed() ? PROFILE_FAILED : 0;
@@ -82,8 +92,9 @@ Result<void> SecurityPlugin::configure(const Config& config) {
   ConfigReader read(config);
   read.known("enabled");
   auto files = read.files("rules_files");
-  std::string matching = "first", floor = "debug";
+  std::string matching = "first", floor = "debug", compat = "auto";
   read.choice("rule_matching", matching, {"first", "all"});
+  read.choice("compat_syscalls", compat, {"auto", "on", "off"});
   std::vector<std::string> priorities;
   for (const auto& name : priority_names()) {
     std::string lower = name;
@@ -108,6 +119,9 @@ Result<void> SecurityPlugin::configure(const Config& config) {
   rules_ = std::move(loaded.rules);
   remarks_ = std::move(loaded.warnings);
   match_all_ = matching == "all";
+  compat_calls_ = compat == "auto" ? CompatCalls::automatic
+                  : compat == "on" ? CompatCalls::on
+                                   : CompatCalls::off;
   return {};
 }
 
@@ -126,6 +140,12 @@ std::vector<ObjectSpec> SecurityPlugin::objects() const {
     syscalls.hooks.push_back({family.hook, {tracepoints, {"tp_btf", {family.raw_program}}}});
   }
   if (syscalls.hooks.empty()) return {};
+  if (compat_calls_ == CompatCalls::on ||
+      (compat_calls_ == CompatCalls::automatic && kernel_has_compat_calls())) {
+    settings.compat = 1;
+    syscalls.hooks.push_back(
+        {"compat", {{"tp_btf", {"compat_exit"}}}, compat_calls_ == CompatCalls::on});
+  }
   return {syscalls.with_config(settings)};
 }
 
@@ -187,7 +207,10 @@ Result<void> SecurityPlugin::start(Host& host) {
 bool SecurityPlugin::adopt(Plugin& next) {
   auto* other = dynamic_cast<SecurityPlugin*>(&next);
   // What the kernel tells is fixed when its programs are loaded.
-  if (!other || other->rules_.reach().profiles != rules_.reach().profiles) return false;
+  if (!other || other->rules_.reach().profiles != rules_.reach().profiles ||
+      other->compat_calls_ != compat_calls_) {
+    return false;
+  }
   rules_ = std::move(other->rules_);
   remarks_ = std::move(other->remarks_);
   match_all_ = other->match_all_;
@@ -229,6 +252,10 @@ void SecurityPlugin::alert(const Rule& rule, const RuleEvent& event) {
   record.source = rule.source;
   record.tags = rule.tags;
   record.output = rule.output.fill(evaluation_, record.output_fields);
+  // Falco's output begins with the time, so that its fields always have it, in nanoseconds.
+  record.output_fields.items.emplace_back(
+      "evt.time",
+      static_cast<std::int64_t>(event.header->time_ns) + event.facts->boot_to_real_ns());
   host_->publish(std::move(record));
 }
 

@@ -13,6 +13,9 @@
 
 namespace trivet::security {
 
+// Whether 32-bit system calls are seen: automatic, where the kernel has any.
+enum class CompatCalls { automatic, on, off };
+
 class SecurityPlugin final : public Plugin {
  public:
   Result<void> configure(const Config& config) override;
@@ -34,6 +37,7 @@ class SecurityPlugin final : public Plugin {
   RuleSet rules_;
   std::vector<Error> remarks_;
   bool match_all_ = false;
+  CompatCalls compat_calls_ = CompatCalls::automatic;
 
   // Between start() and stop(); the worker's.
   Host* host_ = nullptr;

@@ -110,10 +110,8 @@ Arguments arguments_of(const RuleEvent& event) {
 
 FieldValue argument(const RuleEvent& event, const FieldArgument& argument) {
   auto all = arguments_of(event);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (all[i].first == argument.text || argument.index == i) {
-      return event.keep(std::move(all[i].second));
-    }
+  for (auto& [name, value] : all) {
+    if (name == argument.text) return event.keep(std::move(value));
   }
   return {};
 }
@@ -174,7 +172,7 @@ constexpr Field kFields[] = {
     {"evt.dir", FieldType::text, ArgumentUse::none, "<: events are told as calls return", GET("<")},
     {"evt.args", FieldType::text, ArgumentUse::none, "All arguments", all_arguments},
     {"evt.info", FieldType::text, ArgumentUse::none, "The same as evt.args", all_arguments},
-    {"evt.arg", FieldType::text, ArgumentUse::name, "One argument, by name or number", argument},
+    {"evt.arg", FieldType::text, ArgumentUse::name, "One argument, by name", argument},
     {"evt.category", FieldType::text, ArgumentUse::none, "file, net or process", category},
     {"evt.source", FieldType::text, ArgumentUse::none, "syscall", GET("syscall")},
     {"evt.cpu", FieldType::number, ArgumentUse::none, "The CPU that it happened on",

@@ -225,6 +225,11 @@ std::variant<FieldUse, ConditionProblem> Compiler::field(std::string_view name,
       if (text.empty()) {
         return ConditionProblem{offset, std::string(name) + " needs a name in brackets"};
       }
+      // Falco's order has arguments that are not built: a number would name another one here.
+      if (name == "evt.arg" && use.argument.index) {
+        return ConditionProblem{offset, "evt.arg by number is not built: write the argument's name",
+                                true};
+      }
       if (name == "evt.arg" && !use.argument.index && !is_event_argument(text)) {
         return ConditionProblem{offset, "no event built so far has an argument \"" + text + "\"",
                                 true};

@@ -72,6 +72,7 @@ std::string OutputTemplate::fill(Evaluation& evaluation, Fields& fields) const {
     if (part.name.empty()) continue;
     const FieldValue& value = evaluation.value(part.use);
     out += show(value);
+    if (part.name == "evt.time") continue;  // the alert has it as a number, as Falco's JSON
     if (std::ranges::find(fields.items, part.name, &std::pair<std::string, Scalar>::first) ==
         fields.items.end()) {
       fields.items.emplace_back(part.name, scalar(value));

@@ -105,8 +105,11 @@ RuleEvent sample(std::size_t type, unsigned profile) {
 }
 
 // Fields whose value follows from the type and the profile alone.
-constexpr std::array<std::string_view, 5> kDecided = {"evt.type", "evt.failed", "evt.is_open_read",
-                                                      "evt.is_open_write", "evt.category"};
+constexpr std::array<std::string_view, 8> kDecided = {
+    "evt.type",     "evt.failed", "evt.is_open_read", "evt.is_open_write",
+    "evt.category", "evt.dir",    "evt.source",       "evt.count"};
+// The same; of a file they have no value.
+constexpr std::array<std::string_view, 2> kDecidedOfSockets = {"fd.connected", "fd.name_changed"};
 
 std::optional<Range> range_of(std::string_view field, const RuleEvent& event) {
   if (field == "evt.num") return Range{.low = 1};
@@ -125,6 +128,8 @@ Truth judge(const Test& test, const RuleEvent& event) {
   if (auto range = range_of(field, event)) return range_matches(test, *range);
   bool decided = std::ranges::find(kDecided, field) != kDecided.end() ||
                  ((field == "fd.type" || field == "fd.typechar") && is_open(event.type)) ||
+                 std::ranges::find(kDecidedOfSockets, field) != kDecidedOfSockets.end() ||
+                 (field == "evt.is_open_exec" && !is_open(event.type)) ||
                  (field == "evt.res" && !event.failed());
   if (!decided) return Truth::maybe;
   return certain(matches(test, test.use.field->get(event, test.use.argument)));

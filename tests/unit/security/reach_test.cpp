@@ -57,6 +57,13 @@ TEST_CASE("a condition's reach follows from type, direction, kind of file and fa
       {"evt.type = symlink and fd.name = x", ""},
       {"evt.type = ptrace", ""},
       {"evt.num = 0", ""},
+      {"evt.dir = >", ""},
+      {"evt.type = connect and evt.dir = <", "connect:..!"},
+      {"evt.source = k8s_audit", ""},
+      {"evt.count > 1", ""},
+      {"evt.type = connect and evt.is_open_exec = true", ""},
+      {"evt.type = connect and fd.connected = true", "connect:."},
+      {"evt.type = openat and fd.name_changed = true", ""},
       {"evt.type in (link, linkat) and not evt.num = 0 and evt.failed = false", "link:. linkat:."},
       {"not evt.type in (open,openat,openat2,creat,open_by_handle_at,link,linkat,symlink,symlinkat,"
        "connect)",

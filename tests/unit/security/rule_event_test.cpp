@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "security/rule_event.h"
 
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/socket.h>
+
+#include "fake_host.h"
 
 namespace trivet::security {
 namespace {
@@ -28,6 +32,26 @@ TEST_CASE("paths become absolute as text") {
     CAPTURE(row.path);
     CHECK(absolute_path(row.base, row.path) == row.absolute);
   }
+}
+
+TEST_CASE("a connection of an IPv6 socket to a mapped IPv4 address is one of IPv4") {
+  FakeHost host;
+  socket_connect_event data{};
+  data.call = CALL_CONNECT;
+  data.family = AF_INET6;
+  inet_pton(AF_INET6, "::ffff:192.0.2.7", data.remote);
+  inet_pton(AF_INET6, "::ffff:192.0.2.1", data.local);
+  const ProcessRef nobody;
+  Event<socket_connect_event> event{data, {}, nobody};
+  auto seen = RuleEvent::from(event, host.facts());
+  REQUIRE(seen);
+  CHECK(seen->family == AF_INET);
+  CHECK(seen->remote.to_string() == "192.0.2.7");
+  CHECK(seen->local.to_string() == "192.0.2.1");
+  inet_pton(AF_INET6, "2001:db8::1", data.remote);
+  auto plain = RuleEvent::from(event, host.facts());
+  REQUIRE(plain);
+  CHECK(plain->family == AF_INET6);
 }
 
 TEST_CASE("flags, errors and capabilities have their names") {

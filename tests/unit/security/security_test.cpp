@@ -59,9 +59,12 @@ TEST_CASE("a match is an alert with the rule, the subject and the filled-in outp
   CHECK(alerts[0].output == "read /etc/shadow by cat (<NA>)");
   CHECK(alerts[0].process == "cat");
   CHECK(alerts[0].pid == run.cat->key.tgid);
-  Fields expected{{{"fd.name", std::string("/etc/shadow")},
-                   {"proc.name", std::string("cat")},
-                   {"container.image.repository", std::monostate()}}};
+  Fields expected{
+      {{"fd.name", std::string("/etc/shadow")},
+       {"proc.name", std::string("cat")},
+       {"container.image.repository", std::monostate()},
+       // A number of nanoseconds since 1970, whether or not the template has it.
+       {"evt.time", std::int64_t{60'000'000'000} + run.host.facts().boot_to_real_ns()}}};
   CHECK(alerts[0].output_fields == expected);
   CHECK(run.host.metrics().value(
             "trivet_security_rules_matches_total",
