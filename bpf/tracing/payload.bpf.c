@@ -17,16 +17,22 @@
 #define IPPROTO_DSTOPTS	   60
 /* The kernel itself sends no longer chain of headers before TCP's. */
 #define IPV6_EXTENSIONS_MAX 4
-/* The second window that fills records, for packets far above the common size. */
+/* The further windows that fill records, for packets far above the common size. */
 #define PAYLOAD_STRIDE 4096
+#define PAYLOAD_LEAP   (64 << 10)
+/* A head is searched this far, in windows of HEAD_STEP bytes and what a name may need beyond. */
+#define HEAD_WINDOWS 16
+#define HEAD_STEP    128
+#define HEAD_NAME    16
 
-const volatile struct payload_config config = {.run_bytes = 320 << 10};
+const volatile struct payload_config config = {.run_bytes = 320 << 10, .open_bytes = 16 << 20};
 
 struct socket_state {
 	__u32 run_bytes[2]; /* by direction: payload since the other direction last spoke */
 	struct task_key owners[2];
 	__u8 ignored;
 	__u8 followed; /* created by the first bytes of a direction */
+	__u8 open[2];  /* by direction: the message under way may be chunked */
 };
 
 struct {
@@ -143,7 +149,14 @@ static __always_inline long record__fill(struct bpf_dynptr *record, struct __sk_
 	__u32 done = 0;
 	void *window;
 
-	for (int i = 0; i < PAYLOAD_BYTES_MAX / PAYLOAD_STRIDE; i++) {
+	for (int i = 0; i < PAYLOAD_BYTES_MAX / PAYLOAD_LEAP; i++) {
+		if (bytes - done < PAYLOAD_LEAP)
+			break;
+		if (record__copy(record, skb, offset, done, PAYLOAD_LEAP))
+			return -1;
+		done += PAYLOAD_LEAP;
+	}
+	for (int i = 0; i < PAYLOAD_LEAP / PAYLOAD_STRIDE; i++) {
 		if (bytes - done < PAYLOAD_STRIDE)
 			break;
 		if (record__copy(record, skb, offset, done, PAYLOAD_STRIDE))
@@ -194,9 +207,79 @@ static __always_inline void payload__send(struct __sk_buff *skb,
 	bpf_ringbuf_submit_dynptr(&record, lane__flags(LANE_BULK));
 }
 
+enum head_kind {
+	HEAD_NONE,    /* the payload does not begin like a message of HTTP */
+	HEAD_BOUNDED, /* ... or does, and its body has no chunks */
+	HEAD_OPEN,    /* ... or may be chunked */
+};
+
+struct head_search {
+	struct __sk_buff *skb;
+	__u32 offset;
+	enum head_kind kind;
+};
+
+/* One window of a head; 1 ends the search. A callback, as the verifier then looks at one only. */
+static long head__search(__u32 index, struct head_search *search)
+{
+	__u8 window[HEAD_STEP + HEAD_NAME] = {};
+	__u32 offset = search->offset + index * HEAD_STEP;
+	__u32 rest;
+
+	if (offset >= search->skb->len)
+		return 1;
+	rest = search->skb->len - offset;
+	if (rest >= sizeof(window)) {
+		if (bpf_skb_load_bytes(search->skb, offset, window, sizeof(window)))
+			return 1;
+	} else {
+		/* As in record__fill(). */
+		rest--;
+		barrier_var(rest);
+		if (rest >= sizeof(window) - 1 ||
+		    bpf_skb_load_bytes(search->skb, offset, window, rest + 1))
+			return 1;
+	}
+	for (int i = 0; i < HEAD_STEP; i++) {
+		if (window[i] != '\n')
+			continue;
+		if (window[i + 1] == '\r' || window[i + 1] == '\n') {
+			search->kind = HEAD_BOUNDED;
+			return 1;
+		}
+		/* Transfer-Encoding, or one that is as good as never there. */
+		if ((window[i + 1] | 0x20) == 't' && (window[i + 2] | 0x20) == 'r' &&
+		    window[i + 9] == '-')
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * What a head says of the body that follows. Only how much is told at most hangs on it: what the
+ * bytes are, user space finds out.
+ */
+static __always_inline enum head_kind packet__head_kind(struct __sk_buff *skb, __u32 offset)
+{
+	struct head_search search = {.skb = skb, .offset = offset, .kind = HEAD_OPEN};
+	__u8 first[4];
+
+	if (bpf_skb_load_bytes(skb, offset, first, sizeof(first)))
+		return HEAD_NONE;
+	/* Versions and the methods in use begin with three capitals. */
+	for (int i = 0; i < 3; i++) {
+		if (first[i] < 'A' || first[i] > 'Z')
+			return HEAD_NONE;
+	}
+	if (first[0] == 'G' && first[1] == 'E' && first[2] == 'T' && first[3] == ' ')
+		return HEAD_BOUNDED;
+	bpf_loop(HEAD_WINDOWS, head__search, &search, 0);
+	return search.kind;
+}
+
 /* How much of the packet is told: all, or what is left of the run. */
 static __always_inline __u32 state__grant(struct socket_state *state, __u32 direction, bool whole,
-					  __u32 bytes)
+					  __u32 run_bytes, __u32 bytes)
 {
 	__u32 before = state->run_bytes[direction & 1];
 
@@ -207,9 +290,9 @@ static __always_inline __u32 state__grant(struct socket_state *state, __u32 dire
 		bytes = PAYLOAD_BYTES_MAX;
 	if (whole)
 		return bytes;
-	if (before >= config.run_bytes)
+	if (before >= run_bytes)
 		return 0;
-	return bytes < config.run_bytes - before ? bytes : config.run_bytes - before;
+	return bytes < run_bytes - before ? bytes : run_bytes - before;
 }
 
 static __always_inline void payload__take(struct __sk_buff *skb, enum payload_direction direction)
@@ -308,9 +391,19 @@ static __always_inline void payload__take(struct __sk_buff *skb, enum payload_di
 		whole = verdict && *verdict == PAYLOAD_WHOLE;
 		if (state->followed)
 			seen.flags |= PAYLOAD_FOLLOWED;
-		if (seen.payload_bytes)
-			seen.captured_bytes =
-				state__grant(state, direction, whole, seen.payload_bytes);
+		if (seen.payload_bytes) {
+			if (!state->run_bytes[direction & 1] && !whole) {
+				enum head_kind head = packet__head_kind(skb, offset);
+
+				if (head != HEAD_NONE)
+					state->open[direction & 1] = head == HEAD_OPEN;
+			}
+			seen.captured_bytes = state__grant(state, direction, whole,
+							   state->open[direction & 1] && !verdict
+								   ? config.open_bytes
+								   : config.run_bytes,
+							   seen.payload_bytes);
+		}
 	}
 	ends__of_socket(&seen.ends, sk);
 	seen.ends.local_port = sk->src_port;
@@ -332,22 +425,35 @@ int payload_sent(struct __sk_buff *skb)
 	return 1;
 }
 
+/* Reads through any pointer: of a subflow, the verifier knows nothing. */
 static __always_inline void ends__of_sock(struct socket_ends *ends, struct sock *sk)
 {
-	if (sk->__sk_common.skc_family == AF_INET6) {
+	__builtin_memset(ends, 0, sizeof(*ends));
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6) {
 		BPF_CORE_READ_INTO(&ends->local_address, sk, __sk_common.skc_v6_rcv_saddr);
 		BPF_CORE_READ_INTO(&ends->peer_address, sk, __sk_common.skc_v6_daddr);
 	} else {
-		__u32 local = sk->__sk_common.skc_rcv_saddr, peer = sk->__sk_common.skc_daddr;
+		__u32 local = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+		__u32 peer = BPF_CORE_READ(sk, __sk_common.skc_daddr);
 
-		__builtin_memset(ends, 0, sizeof(*ends));
 		ends->local_address[10] = ends->local_address[11] = 0xff;
 		ends->peer_address[10] = ends->peer_address[11] = 0xff;
 		__builtin_memcpy(ends->local_address + 12, &local, 4);
 		__builtin_memcpy(ends->peer_address + 12, &peer, 4);
 	}
-	ends->local_port = sk->__sk_common.skc_num;
-	ends->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	ends->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	ends->peer_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+}
+
+/*
+ * The TCP socket whose packets carry what the task sends and receives on `sk`: itself, or MPTCP's
+ * first subflow. One that is spread over several subflows has no stream that could be followed.
+ */
+static __always_inline struct sock *sock__of_packets(struct sock *sk)
+{
+	if (sk->sk_protocol != IPPROTO_MPTCP || !bpf_core_type_exists(struct mptcp_sock))
+		return sk;
+	return BPF_CORE_READ((struct mptcp_sock *)sk, first);
 }
 
 /*
@@ -360,10 +466,12 @@ static __always_inline int owner__take(struct sock *sk, int bytes, enum payload_
 	__u16 family = sk->__sk_common.skc_family;
 	struct socket_owner_event *event;
 	struct socket_state *state;
+	struct sock *carrier;
 	struct task_key *owner;
+	__u64 cookie;
 
 	if (bytes <= 0 || (family != AF_INET && family != AF_INET6) ||
-	    sk->sk_protocol != IPPROTO_TCP)
+	    (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_MPTCP))
 		return 0;
 	/* Created here too: of a deferred accept, the first bytes were the listener's. */
 	state = bpf_sk_storage_get(&tracing_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
@@ -375,12 +483,18 @@ static __always_inline int owner__take(struct sock *sk, int bytes, enum payload_
 	    owner->exec_count == (__u32)task->self_exec_id)
 		return 0;
 
+	/* A subflow has its cookie from its first packet with payload, which has passed by now. */
+	carrier = sock__of_packets(sk);
+	cookie = carrier == sk ? bpf_get_socket_cookie(sk)
+			       : BPF_CORE_READ(carrier, __sk_common.skc_cookie.counter);
+	if (!cookie)
+		return 0;
 	event = event_reserve(LANE_BULK, socket_owner_event);
 	if (!event)
 		return 0;
 	header__set_current(&event->header);
-	event->header.socket_cookie = bpf_get_socket_cookie(sk);
-	ends__of_sock(&event->ends, sk);
+	event->header.socket_cookie = cookie;
+	ends__of_sock(&event->ends, carrier);
 	event->direction = direction;
 	__builtin_memset(event->reserved, 0, sizeof(event->reserved));
 	*owner = event->header.task;

@@ -39,9 +39,9 @@ struct socket_ends {
 /* Records with bytes are a multiple of this, so that they are filled by windows of constant size.
  */
 #define PAYLOAD_STEP 256
-/* A GSO packet carries at most this without BIG TCP; of a larger one the rest is reported unseen.
+/* The largest GSO packet, BIG TCP's, has 8 * 65535 bytes; loopback sends larger ones than 64 KiB.
  */
-#define PAYLOAD_BYTES_MAX (64 << 10)
+#define PAYLOAD_BYTES_MAX (512 << 10)
 
 /* One segment, or many that travel as one packet. The tail begins with `captured_bytes` bytes. */
 struct socket_payload_event {
@@ -75,7 +75,7 @@ TRIVET_EVENT(socket_close_event, 130, 72, 1);
 
 /* What user space decides of a socket: the value of `verdicts`, whose key is the cookie. */
 enum payload_verdict {
-	PAYLOAD_BOUNDED, /* absent from the map: no bytes past run_bytes */
+	PAYLOAD_BOUNDED, /* no bytes past run_bytes; absent: nor past open_bytes */
 	PAYLOAD_IGNORE,	 /* nothing more; kept with the socket, so that the entry may go again */
 	PAYLOAD_WHOLE,	 /* every byte */
 };
@@ -86,7 +86,9 @@ enum payload_verdict {
 struct payload_config {
 	/* Bytes told in one direction until the other one speaks; lengths are told beyond. */
 	__u32 run_bytes;
-	__u32 reserved;
+	/* The same where a message's head does not show that its body has no chunks: of chunks
+	   every byte is needed, and user space's verdict may come 50 ms after the head. */
+	__u32 open_bytes;
 };
 
 #endif /* TRIVET_PAYLOAD_H */

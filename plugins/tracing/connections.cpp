@@ -55,11 +55,11 @@ class Connections::Connection final : public HttpConversation::Listener {
     waiting.push_back(std::move(record));
   }
 
-  void on_body(bool every_byte_needed) override {
-    if (every_byte_needed == whole) return;
-    whole = every_byte_needed;
-    if (whole) {
-      table_.outlet_.decide(cookie, PAYLOAD_WHOLE);
+  void on_need(HttpConversation::Need need) override {
+    decided = need != HttpConversation::Need::unknown;
+    if (decided) {
+      table_.outlet_.decide(
+          cookie, need == HttpConversation::Need::every_byte ? PAYLOAD_WHOLE : PAYLOAD_BOUNDED);
     } else {
       table_.outlet_.forget(cookie);
     }
@@ -89,7 +89,7 @@ class Connections::Connection final : public HttpConversation::Listener {
   std::uint64_t waiting_since_ns = 0;
   std::uint64_t last_ns = 0;
   std::size_t accounted = 0;  // its part of the table's memory
-  bool whole = false;         // the kernel has been asked for every byte
+  bool decided = false;       // the kernel has a verdict on it
   std::list<Connection*>::iterator place;
 
  private:
@@ -271,7 +271,7 @@ void Connections::account(Connection& connection) {
 void Connections::ignore(Connection& connection, std::uint64_t now_ns) {
   const std::uint64_t cookie = connection.cookie;
   ++counts_.ignored;
-  connection.whole = false;  // the entry is replaced, not removed
+  connection.decided = false;  // the entry is replaced, not removed
   drop(connection);
   if (decided_.size() >= PAYLOAD_VERDICTS / 2) {
     outlet_.forget(decided_.front().cookie);
@@ -285,7 +285,7 @@ void Connections::ignore(Connection& connection, std::uint64_t now_ns) {
 
 void Connections::drop(Connection& connection) {
   connection.publish_waiting();
-  if (connection.whole) outlet_.forget(connection.cookie);
+  if (connection.decided) outlet_.forget(connection.cookie);
   memory_ -= connection.accounted;
   by_activity_.erase(connection.place);
   connections_.erase(connection.cookie);

@@ -93,7 +93,7 @@ void HttpConversation::on_segment(Direction direction, const Segment& segment) {
 
   if (role_known_ && !side.lost) {
     side.stream.feed(segment, side);
-  } else if (!role_known_ || direction == request_direction_) {
+  } else if (!role_known_ || (direction == request_direction_ && !requests_malformed_)) {
     probe(side, segment);
   }
 }
@@ -227,7 +227,11 @@ void HttpConversation::on_bytes(Side& side, std::string_view bytes, const Stamp&
         }
         break;
       case HttpParser::Step::failed:
-        fail();
+        if (is_request) {
+          fail_request(stamp.time_ns);
+        } else {
+          fail();
+        }
         return;
     }
   }
@@ -322,15 +326,21 @@ void HttpConversation::take_request_head(std::uint64_t time_ns) {
     if (name == "host" && r.host.empty()) r.host = std::get<std::string>(value);
     if (name == "user-agent" && r.user_agent.empty()) r.user_agent = std::get<std::string>(value);
   }
-  announce_body(head);
+  announce_body(requests(), false);
 }
 
-void HttpConversation::announce_body(const HttpHead& head) {
+void HttpConversation::announce_body(const Side& side, bool until_close) {
+  const HttpHead& head = side.parser.head();
   if (head.chunked) {
-    listener_.on_body(true);
-  } else if (head.content_length > bulky_body_bytes) {
-    listener_.on_body(false);
+    need(Need::every_byte);
+  } else if ((until_close || head.content_length.value_or(0) > bulky_body_bytes) &&
+             sides_[side.direction ^ 1u].parser.idle()) {
+    need(Need::beginning);
   }
+}
+
+void HttpConversation::need(Need need) {
+  if (std::exchange(need_, need) != need) listener_.on_need(need);
 }
 
 void HttpConversation::take_response_head(std::uint64_t first_ns) {
@@ -356,7 +366,7 @@ void HttpConversation::take_response_head(std::uint64_t first_ns) {
   if (tunnel || e->is_head || head.status == 204 || head.status == 304) {
     responses().parser.expect_no_body();
   } else {
-    announce_body(head);
+    announce_body(responses(), !head.content_length);
   }
   if (tunnel) {
     // The bytes that follow are another protocol's.
@@ -372,6 +382,7 @@ void HttpConversation::end_request(std::uint64_t time_ns) {
   Exchange& e = exchanges_.back();
   e.request_done = true;
   e.request_last_ns = time_ns;
+  if (need_ == Need::beginning) need(Need::unknown);
   e.record.request_transfer = between(e.request_first_ns, time_ns);
   if (e.response_done) {
     // Answered before it was complete.
@@ -393,6 +404,7 @@ void HttpConversation::end_response(std::uint64_t time_ns) {
   if (!e) return;
   e->response_done = true;
   e->response_last_ns = time_ns;
+  if (need_ == Need::beginning) need(Need::unknown);
   if (e->request_done) {
     tell(*e, "");
     if (exchanges_.size() == 1 && !pipelined_) ++clean_exchanges_;
@@ -400,6 +412,7 @@ void HttpConversation::end_response(std::uint64_t time_ns) {
   while (!exchanges_.empty() && exchanges_.front().told && exchanges_.front().response_done) {
     pop_front();
   }
+  if (requests_malformed_ && exchanges_.empty()) finished_ = true;
 }
 
 // The oldest exchange whose response is not complete.
@@ -418,12 +431,25 @@ void HttpConversation::lose_response() {
     if (e.request_done) tell(e, "gap");
   }
   while (!exchanges_.empty() && exchanges_.front().told) pop_front();
+  if (requests_malformed_ && exchanges_.empty()) finished_ = true;
 }
 
 void HttpConversation::fail() {
   ++counts_.parse_errors;
   tell_all("malformed");
   finished_ = true;
+}
+
+// Where the request begins is certain, so what answers it is, too; where it ends is not.
+void HttpConversation::fail_request(std::uint64_t time_ns) {
+  ++counts_.parse_errors;
+  requests_malformed_ = true;
+  requests().lost = true;
+  if (!exchanges_.empty() && !exchanges_.back().request_done) {
+    exchanges_.back().record.error = "malformed";
+    end_request(time_ns);
+  }
+  if (exchanges_.empty()) finished_ = true;
 }
 
 // ---- telling ----

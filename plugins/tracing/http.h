@@ -35,14 +35,19 @@ class HttpConversation {
  public:
   enum Direction : unsigned { received, sent };
 
+  enum class Need {
+    unknown,     // between messages
+    beginning,   // a bulky body has begun whose end is known without seeing it
+    every_byte,  // a body carries its framing within; this server may well send more of them
+  };
+
   class Listener {
    public:
     virtual ~Listener() = default;
     // An exchange is over. The columns of the socket and the process are not filled in.
     virtual void on_exchange(HttpRequest record) = 0;
-    // A body begins that carries its framing within, so that every byte is needed; or one whose
-    // bulk nobody reads.
-    virtual void on_body(bool every_byte_needed) = 0;
+    // How much of what follows needs to come up has changed.
+    virtual void on_need(Need need) = 0;
   };
 
   HttpConversation(const HttpOptions& options, HttpCounts& counts, Listener& listener);
@@ -58,7 +63,7 @@ class HttpConversation {
   // Time passes without events: gives up waiting for segments and for responses.
   void on_idle(std::uint64_t now_ns);
 
-  // Nothing more will come of it: not HTTP, no longer HTTP, or its framing is ambiguous.
+  // Nothing more will come of it: not HTTP, no longer HTTP, or malformed.
   bool finished() const { return finished_; }
   // Bytes have been recognised as HTTP.
   bool recognised() const { return role_known_; }
@@ -124,11 +129,13 @@ class HttpConversation {
   void begin_request(const Stamp& stamp);
   void take_request_head(std::uint64_t time_ns);
   void take_response_head(std::uint64_t first_ns);
-  void announce_body(const HttpHead& head);
+  void announce_body(const Side& side, bool until_close);
+  void need(Need need);
   void end_request(std::uint64_t time_ns);
   void end_response(std::uint64_t time_ns);
   void lose_response();
   void fail();
+  void fail_request(std::uint64_t time_ns);
   void tell(Exchange& exchange, const char* error);
   void tell_all(const char* error);
   void pop_front();
@@ -152,6 +159,8 @@ class HttpConversation {
   bool anchored_ = false;  // has been in step at least once
   bool finished_ = false;
   bool reset_ = false;
+  bool requests_malformed_ = false;  // no further request is believed; answers still come
+  Need need_ = Need::unknown;
   bool responses_ended_ = false;
   bool interim_ = false;    // the response under way is a 1xx
   bool pipelined_ = false;  // this client sends requests before it has the response

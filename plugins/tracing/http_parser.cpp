@@ -32,10 +32,22 @@ char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
 }
 
+bool is_blank(char c) {
+  return c == ' ' || c == '\t';
+}
+
 std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
   return text;
+}
+
+// The word up to the next white space, which it takes off `text` with it.
+std::string_view take_word(std::string_view& text) {
+  std::string_view word = text.substr(0, text.find_first_of(" \t"));
+  text.remove_prefix(word.size());
+  text = trim(text);
+  return word;
 }
 
 // The line up to LF without its line end; takes it off `text`, which must contain an LF.
@@ -71,6 +83,10 @@ bool same_name(std::string_view a, std::string_view b) {
 }
 
 Guess guess_request(std::string_view bytes) {
+  const std::size_t start = bytes.find_first_not_of("\r\n");
+  if (std::min(start, bytes.size()) > 2 * max_blank_lines) return Guess::no;
+  if (start == std::string_view::npos) return Guess::maybe;
+  bytes.remove_prefix(start);
   std::size_t space = 0;
   while (space < bytes.size() && space <= max_method &&
          token_table[static_cast<unsigned char>(bytes[space])]) {
@@ -81,19 +97,20 @@ Guess guess_request(std::string_view bytes) {
     return Guess::no;
   }
   if (space == bytes.size() && space <= max_method) return Guess::maybe;
-  if (space == 0 || space > max_method || bytes[space] != ' ') return Guess::no;
+  if (space == 0 || space > max_method || !is_blank(bytes[space])) return Guess::no;
   std::size_t lf = bytes.find('\n', space);
   if (lf == std::string_view::npos) {
     if (bytes.size() > HttpParser::max_head_bytes) return Guess::no;
-    std::string_view rest = bytes.substr(space + 1);
-    bool printable = std::ranges::all_of(
-        rest, [](unsigned char c) { return (c >= 0x20 && c != 0x7f) || c == '\r'; });
-    return printable && !rest.starts_with(' ') ? Guess::maybe : Guess::no;
+    bool printable = std::ranges::all_of(bytes.substr(space + 1), [](unsigned char c) {
+      return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\r';
+    });
+    return printable ? Guess::maybe : Guess::no;
   }
   std::string_view line = bytes.substr(0, lf);
   if (line.ends_with('\r')) line.remove_suffix(1);
+  line = trim(line);
   return line.size() > space + 10 && is_version(line.substr(line.size() - 8)) &&
-                 line[line.size() - 9] == ' '
+                 is_blank(line[line.size() - 9])
              ? Guess::yes
              : Guess::no;
 }
@@ -147,7 +164,7 @@ HttpParser::Step HttpParser::next(std::string_view& input) {
         break;
       case State::head:
         return take_head(input);
-      case State::ambiguous:
+      case State::refused:
         return fail(reason_);
       case State::length:
       case State::chunk_data:
@@ -197,7 +214,7 @@ HttpParser::Step HttpParser::take_head(std::string_view& input) {
   if (buffer_.empty()) {
     std::size_t end = head_end(input, 0);
     if (end == std::string_view::npos || end > max_head_bytes) {
-      if (input.size() > max_head_bytes) return fail("the head is longer than 64 KiB");
+      if (input.size() > max_head_bytes) return refuse_long_head(input.substr(0, max_head_bytes));
       buffer_.assign(input);
       input = {};
       return Step::need_more;
@@ -210,7 +227,9 @@ HttpParser::Step HttpParser::take_head(std::string_view& input) {
     buffer_.append(piece);
     std::size_t end = head_end(buffer_, old_size > 2 ? old_size - 3 : 0);
     if (end == std::string::npos) {
-      if (buffer_.size() > max_head_bytes) return fail("the head is longer than 64 KiB");
+      if (buffer_.size() > max_head_bytes) {
+        return refuse_long_head(std::string_view(buffer_).substr(0, max_head_bytes));
+      }
       input.remove_prefix(piece.size());
       return Step::need_more;
     }
@@ -218,16 +237,28 @@ HttpParser::Step HttpParser::take_head(std::string_view& input) {
     input.remove_prefix(end - old_size);
     text = buffer_;
   }
-  if (!parse_head(text)) return fail(reason_);
-  if (!parse_framing()) state_ = State::ambiguous;
+  clear_head();
+  if (!parse_start_line(take_line(text))) return fail(reason_);
+  if (!parse_fields(text) || !parse_framing()) state_ = State::refused;
   return Step::head;
 }
 
-bool HttpParser::parse_head(std::string_view text) {
+HttpParser::Step HttpParser::refuse_long_head(std::string_view text) {
+  constexpr const char* reason = "the head is longer than 64 KiB";
+  clear_head();
+  if (text.find('\n') == std::string_view::npos || !parse_start_line(take_line(text))) {
+    return fail(reason);
+  }
+  reason_ = reason;
+  state_ = State::refused;
+  return Step::head;
+}
+
+void HttpParser::clear_head() {
   head_.fields.clear();
   head_.chunked = false;
+  head_.content_length.reset();
   unfolded_.clear();
-  return parse_start_line(take_line(text)) && parse_fields(text);
 }
 
 bool HttpParser::parse_start_line(std::string_view line) {
@@ -236,15 +267,13 @@ bool HttpParser::parse_start_line(std::string_view line) {
     return false;
   }
   if (kind_ == Kind::request) {
-    std::size_t space = line.find(' ');
-    if (space == std::string_view::npos || space > max_method) return false;
-    head_.method = line.substr(0, space);
-    line.remove_prefix(space + 1);
-    space = line.find(' ');
-    if (space == std::string_view::npos || space == 0) return false;
-    head_.target = line.substr(0, space);
-    line.remove_prefix(space + 1);
-    if (!is_version(line) || !is_token(head_.method)) return false;
+    // RFC 9112, 3: any white space may stand for the one space, as it does for nginx.
+    line = trim(line);
+    head_.method = take_word(line);
+    head_.target = take_word(line);
+    if (!is_version(line) || !is_token(head_.method) || head_.method.size() > max_method) {
+      return false;
+    }
     head_.version = line.substr(5);
     return true;
   }
@@ -340,7 +369,7 @@ bool HttpParser::parse_framing() {
   count_ = 0;
   remaining_ = content_length_.value_or(0);
   head_.chunked = chunked_last;
-  head_.content_length = remaining_;
+  head_.content_length = content_length_;
   if (chunked_last) {
     state_ = State::chunk_size;
   } else if (kind_ == Kind::request) {

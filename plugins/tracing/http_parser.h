@@ -24,7 +24,7 @@ struct HttpHead {
   std::string_view version;                                           // "1.0" or "1.1"
   std::vector<std::pair<std::string_view, std::string_view>> fields;  // in order, as sent
   bool chunked = false;
-  std::uint64_t content_length = 0;
+  std::optional<std::uint64_t> content_length;
 };
 
 class HttpParser {
@@ -32,7 +32,7 @@ class HttpParser {
   enum class Kind { request, response };
   enum class Step {
     need_more,  // the input is used up
-    head,       // head() is there
+    head,       // head() is there; of one that is refused next, what was read
     body,       // body() is there
     end,        // the message is complete
     failed,     // not HTTP, or its framing is ambiguous: reason() says why; nothing more will come
@@ -64,7 +64,7 @@ class HttpParser {
   enum class State {
     start,
     head,
-    ambiguous,
+    refused,  // its start line was good, the rest of its head was not
     length,
     until_close,
     chunk_size,
@@ -81,7 +81,8 @@ class HttpParser {
   Step take_head(std::string_view& input);
   Step take_chunk_framing(std::string_view& input);
   bool take_trailer(std::string_view& input);
-  bool parse_head(std::string_view text);
+  Step refuse_long_head(std::string_view text);
+  void clear_head();
   bool parse_start_line(std::string_view line);
   bool parse_fields(std::string_view text);
   bool parse_framing();

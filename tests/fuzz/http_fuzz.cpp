@@ -17,7 +17,7 @@ using namespace trivet::tracing;
 struct Counter final : HttpConversation::Listener {
   std::size_t records = 0;
   void on_exchange(HttpRequest record) override { records += record.method.empty() ? 0 : 1; }
-  void on_body(bool) override {}
+  void on_need(HttpConversation::Need) override {}
 };
 
 void require(bool holds) {

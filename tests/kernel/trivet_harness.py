@@ -303,6 +303,7 @@ http {{
     location /moved/ {{ return 301 http://127.0.0.1:{port}/ok/; }}
     location /denied/ {{ return 403; }}
     location /files/ {{ alias {prefix}/files/; }}
+    location /upload/ {{ alias {prefix}/files/; dav_methods PUT; client_max_body_size 20m; }}
   }}
 }}
 """

@@ -31,11 +31,11 @@ class Wire final : public HttpConversation::Listener {
   }
 
   void on_exchange(HttpRequest record) override { records.push_back(std::move(record)); }
-  void on_body(bool every_byte_needed) override { whole = every_byte_needed; }
+  void on_need(HttpConversation::Need now) override { need = now; }
 
   std::uint64_t now_ns = 1000 * ms;
   std::vector<HttpRequest> records;
-  bool whole = false;
+  HttpConversation::Need need = HttpConversation::Need::unknown;
   bool known_from_start = true;
   std::uint32_t unseen = 0;  // of the next segment: not captured
 
@@ -139,7 +139,7 @@ TEST_CASE("a connection cut into segments at any byte gives the same records") {
     REQUIRE(wire.records[1].response_body_bytes == 0);
     REQUIRE(wire.records[2].path == "/3");
     REQUIRE(wire.records[2].response_body == "three");
-    REQUIRE(wire.whole);
+    REQUIRE(wire.need == HttpConversation::Need::every_byte);
   }
 }
 
@@ -245,17 +245,76 @@ TEST_CASE("headers with credentials keep their names only") {
   CHECK(wire.records[0].response_headers.items[1].second == Scalar("<redacted>"));
 }
 
-TEST_CASE("an ambiguous message ends the conversation with an error") {
+TEST_CASE("a malformed request becomes a record with its answer; nothing behind it is believed") {
+  for (const std::string bad :
+       {"POST /2 HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "POST /2 HTTP/1.1\r\nHost : example.org\r\n\r\n",
+        "POST /2 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"}) {
+    for (bool answered : {true, false}) {
+      CAPTURE(bad);
+      Wire wire;
+      wire.client(get("/1"));
+      wire.client(bad + get("/smuggled"));
+      wire.client(get("/smuggled too"));
+      wire.server(ok("one"));
+      REQUIRE(wire.records.size() == 1);
+      CHECK(wire.records[0].error == "");
+      CHECK_FALSE(wire.conversation.finished());
+      if (answered) {
+        wire.server("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+      } else {
+        wire.conversation.close("closed");
+      }
+      REQUIRE(wire.records.size() == 2);
+      CHECK(wire.records[1].path == "/2");
+      CHECK(wire.records[1].status.value_or(0) == (answered ? 400u : 0u));
+      CHECK(wire.records[1].error == "malformed");
+      CHECK(wire.counts.parse_errors == 1);
+      CHECK(wire.conversation.finished());
+    }
+  }
+}
+
+TEST_CASE("a malformed response is told with its status") {
   Wire wire;
   wire.client(get("/1"));
-  wire.server(ok(""));
-  wire.client(
-      "POST /2 HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET");
-  REQUIRE(wire.records.size() == 2);
-  CHECK(wire.records[1].path == "/2");
-  CHECK(wire.records[1].error == "malformed");
-  CHECK(wire.counts.parse_errors == 1);
-  CHECK(wire.conversation.finished());
+  wire.server("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab");
+  REQUIRE(wire.records.size() == 1);
+  CHECK(wire.records[0].status == 200u);
+  CHECK(wire.records[0].error == "malformed");
+}
+
+TEST_CASE("an empty line and wide spaces before a connection's first request hide nothing") {
+  for (bool in_two : {false, true}) {
+    Wire wire;
+    wire.client(in_two ? "\r\n" : "\r\nGET  /1 \t HTTP/1.1 \r\n\r\n");
+    if (in_two) wire.client("GET  /1 \t HTTP/1.1 \r\n\r\n");
+    wire.server(ok("one"));
+    REQUIRE(wire.records.size() == 1);
+    CHECK(wire.records[0].path == "/1");
+    CHECK(wire.records[0].status == 200u);
+  }
+}
+
+TEST_CASE("the kernel is told what is needed of a bulky body, and that it is over") {
+  using Need = HttpConversation::Need;
+  Wire wire;
+  wire.client(get("/1"));
+  wire.server("HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n");
+  CHECK(wire.need == Need::beginning);
+  wire.unseen = 9000000;
+  wire.server("");
+  CHECK(wire.need == Need::unknown);
+  REQUIRE(wire.records.size() == 1);
+  CHECK(wire.records[0].response_body_bytes == 9000000);
+  wire.client(get("/2"));
+  wire.server("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  CHECK(wire.need == Need::every_byte);
+  wire.server("0\r\n\r\n");
+  CHECK(wire.need == Need::every_byte);
+  wire.client(get("/3"));
+  wire.server("HTTP/1.1 200 OK\r\n\r\n");
+  CHECK(wire.need == Need::beginning);
 }
 
 TEST_CASE("a socket that carries something else is given up at its first bytes") {
