@@ -121,7 +121,7 @@ std::optional<RuleEvent> RuleEvent::from(const Event<socket_connect_event>& even
     out.remote = IpAddress::v6(data.remote);
   }
   // An IPv4 peer of an IPv6 socket: IPv4 is what is on the wire, and what Falco says.
-  if (out.remote.family == 6 && std::ranges::equal(kMappedPrefix, std::span(data.remote, 12))) {
+  if (data.family == AF_INET6 && std::ranges::equal(kMappedPrefix, std::span(data.remote, 12))) {
     out.family = AF_INET;
     out.local = IpAddress::v4(data.local + 12);
     out.remote = IpAddress::v4(data.remote + 12);

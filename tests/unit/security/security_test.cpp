@@ -82,7 +82,7 @@ TEST_CASE("rule_matching = all raises every rule that matches") {
 }
 
 TEST_CASE("only the hooks and profiles that rules need are asked for") {
-  Running run(kTwoRules);
+  Running run(kTwoRules, "compat_syscalls = \"off\"");
   REQUIRE(run.host.specs.size() == 1);
   const auto& spec = run.host.specs[0];
   REQUIRE(spec.hooks.size() == 1);
@@ -97,6 +97,15 @@ TEST_CASE("only the hooks and profiles that rules need are asked for") {
   Running nothing(
       "- rule: r\n  desc: d\n  condition: evt.type = execve\n  output: o\n  priority: info");
   CHECK(nothing.host.specs.empty());
+}
+
+TEST_CASE("32-bit calls have a hook of their own where they are wanted") {
+  Running run(kTwoRules, "compat_syscalls = \"on\"");
+  REQUIRE(run.host.specs.size() == 1);
+  const auto& hooks = run.host.specs[0].hooks;
+  REQUIRE(hooks.size() == 2);
+  CHECK(hooks[1].name == "compat");
+  CHECK(hooks[1].required);
 }
 
 TEST_CASE("rules are switched by name, tag and priority") {
