@@ -98,7 +98,6 @@ class ControlServer::Loop {
     close(epoll_);
   }
 
-
   ControlCounts counts() const { return {clients_, requests_, refused_, dropped_rows_}; }
 
  private:

@@ -9,11 +9,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <future>
-#include <iterator>
 #include <utility>
 
+#include "broker/cgroup_root.h"
 #include "daemon/launcher.h"
 #include "daemon/lifecycle_object.h"
 #include "daemon/self_metrics.h"
@@ -43,7 +42,7 @@ TableLimits table_limits(const Settings& settings) {
 
 // What only a restart changes.
 std::string fixed_settings(const Settings& settings) {
-  return settings.user + '\n' + settings.control_socket + '\n' +
+  return settings.user + '\n' + settings.control_socket + '\n' + settings.control_group + '\n' +
          settings.metrics_listen.to_string();
 }
 
@@ -79,9 +78,8 @@ Result<void> Daemon::start() {
   if (!loop) return loop.error();
   loop_ = std::move(*loop);
 
-  std::ifstream mounts("/proc/self/mountinfo");
-  const std::string mountinfo{std::istreambuf_iterator<char>(mounts), {}};
-  facts_ = std::make_unique<HostFacts>(find_cgroup_root(mountinfo));
+  const auto cgroups = broker::cgroup_root();
+  facts_ = std::make_unique<HostFacts>(cgroups ? *cgroups : std::string());
   registry_ = std::make_unique<Registry>(0);
   metrics_ = registry_->scope();
   const HostServices services{broker_, *facts_, log_,
@@ -97,6 +95,10 @@ Result<void> Daemon::start() {
   settings_in_force_ = fixed_settings(*settings);
   auto prepared = plugins_->prepare(*settings, files_);
   if (!prepared) return prepared.error();
+  for (const auto& plugin : plugins_->states())
+    for (const auto& wanted : settings->plugins)
+      if (plugin.status == PluginStatus::refused && wanted.name == plugin.name && wanted.enabled)
+        return Error{"plugin " + plugin.name + " is refused: " + plugin.reason};
 
   auto endpoint = MetricsEndpoint::start(*registry_, settings->metrics_listen);
   if (!endpoint) return endpoint.error();
@@ -107,7 +109,7 @@ Result<void> Daemon::start() {
   tables_ = std::make_unique<Tables>(table_limits(*settings));
   for (const auto* schema : {&Alert::schema(), &HttpRequest::schema(), &Flow::schema()})
     tables_->declare(*schema);
-  const Origin origin{facts_->hostname(), facts_->boot_to_real_ns()};
+  const auto origin = [this] { return Origin{facts_->hostname(), facts_->boot_to_real_ns()}; };
   if (options_.print_records)
     printer_ = std::make_unique<Printer>(
         *tables_, std::vector<std::string>{"alerts", "http_requests", "flows"}, origin,
@@ -116,6 +118,11 @@ Result<void> Daemon::start() {
   dispatcher_ = std::make_unique<Dispatcher>(*facts_, plugins_->hosts());
   if (auto watching = watch_processes(); !watching) return watching.error();
   plugins_->apply(std::move(*prepared));
+  // Later a plugin that fails leaves the others running; a start is whole or none.
+  for (const auto& plugin : plugins_->states())
+    if (plugin.status == PluginStatus::failed)
+      return Error{"plugin " + plugin.name + " did not start: " + plugin.reason +
+                   "; set enabled = false in [" + plugin.name + "] to run without it"};
 
   auto control = ControlServer::start(
       listener->release(), *tables_, origin,
@@ -217,7 +224,8 @@ void Daemon::on_signal(int signal) {
 }
 
 Result<std::string> Daemon::reload() {
-  const auto refuse = [](Error error) {
+  const auto refuse = [this](Error error) {
+    (void)broker_.commit_reload(false);
     error.message += "; the configuration in force stays";
     return error;
   };
@@ -226,6 +234,7 @@ Result<std::string> Daemon::reload() {
   if (!settings) return refuse(settings.error());
   auto prepared = plugins_->prepare(*settings, files_);
   if (!prepared) return refuse(prepared.error());
+  if (auto committed = broker_.commit_reload(true); !committed) return refuse(committed.error());
 
   log_.configure(settings->log_level, settings->log_json);
   registry_->set_max_series(settings->metrics_max_series);
@@ -234,7 +243,7 @@ Result<std::string> Daemon::reload() {
   log_.info("the configuration has been reloaded");
   const bool needs_restart = fixed_settings(*settings) != settings_in_force_;
   if (needs_restart)
-    log_.warning("daemon.user, control.socket and metrics.listen change with a restart only");
+    log_.warning("daemon.user, control and metrics.listen change with a restart only");
   return reload_answer(plugins_->states(), needs_restart);
 }
 
@@ -246,7 +255,12 @@ Result<std::string> Daemon::run_verb(const std::string& verb,
     auto answer = std::make_shared<std::promise<Result<std::string>>>();
     auto done = answer->get_future();
     loop_->post([this, answer = std::move(answer)] { answer->set_value(reload()); });
-    return done.get();
+    done.wait();
+    try {
+      return done.get();
+    } catch (const std::future_error&) {  // the loop ended and dropped the task
+      return Error{"trivet is stopping"};
+    }
   }
   for (auto* host : plugins_->hosts())
     for (const auto& offered : host->verbs())
@@ -271,7 +285,7 @@ std::string Daemon::status() const {
     const auto verbs = host->verbs();
     report.verbs.insert(report.verbs.end(), verbs.begin(), verbs.end());
   }
-  report.lanes = lane_status(*reader_, *dispatcher_);
+  report.lanes = lane_status(*reader_, plugins_->hosts());
   report.tables = tables_->states();
   report.facts = facts_->counts();
   return to_json(report);
@@ -279,7 +293,7 @@ std::string Daemon::status() const {
 
 void Daemon::publish_metrics() {
   facts_->refresh(boot_now_ns());
-  publish(*metrics_, {*facts_, *plugins_, *dispatcher_, *reader_, *tables_, *control_});
+  publish(*metrics_, {*facts_, *plugins_, *reader_, *tables_, *control_});
 }
 
 }  // namespace trivet
