@@ -186,7 +186,7 @@ def test_a_large_chunked_response_on_a_fresh_connection_is_whole(tracing, mebiby
         told = collections.Counter((r["response_body_bytes"], r["error"]) for r in rows[role])
         # The lane is smaller than what a loaded host may send before the reader runs: counted then.
         assert told[(size, "")] >= (20 if dropped == 0 else 15), (role, told)
-        assert all(error == "gap" for bytes_, error in told if bytes_ != size), (role, told)
+        assert all(error for bytes_, error in told if bytes_ != size), (role, told)
 
 
 def test_what_a_lenient_server_answers_is_seen(tracing, nginx):
