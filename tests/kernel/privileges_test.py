@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a main process that has been taken over holds: nothing that root could use."""
 
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -32,7 +33,11 @@ def test_every_thread_of_main_is_as_bare(main):
 
 def descriptors(pid):
     """(number, target) of each descriptor."""
-    return [(int(fd.name), os.readlink(fd)) for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+    found = []
+    for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # opened and closed again meanwhile
+            found.append((int(fd.name), os.readlink(fd)))
+    return found
 
 
 def test_main_holds_maps_but_no_program_no_link_and_no_btf(main):

@@ -230,7 +230,7 @@ class Trivet:
         for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
                 fields = path.read_text().rpartition(")")[2].split()
-                if int(fields[3]) == self.process.pid and int(path.parent.name) != self.process.pid:
+                if int(fields[1]) == self.process.pid and int(path.parent.name) != self.process.pid:
                     found.append(int(path.parent.name))
         return found
 
