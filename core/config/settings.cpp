@@ -130,13 +130,16 @@ Result<Settings> read_settings(const Config& file, const std::vector<std::string
 
   std::int64_t rows = static_cast<std::int64_t>(settings.records_max_rows);
   std::int64_t bytes = static_cast<std::int64_t>(settings.records_max_bytes);
+  std::int64_t age_s = static_cast<std::int64_t>(settings.records_max_age_s);
   auto records = section(read, "records", [&](ConfigReader& table) {
     table.range("max_rows", rows, 1, 1'000'000'000);
     table.range("max_bytes", bytes, 64 << 10, std::int64_t{1} << 40);
+    table.range("max_age_s", age_s, 0, std::int64_t{1} << 32);
   });
   if (!records) return std::move(records).error();
   settings.records_max_rows = static_cast<std::size_t>(rows);
   settings.records_max_bytes = static_cast<std::size_t>(bytes);
+  settings.records_max_age_s = static_cast<std::uint64_t>(age_s);
 
   for (const auto& name : plugins) {
     auto plugin = read_plugin(read, name);

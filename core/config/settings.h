@@ -34,6 +34,7 @@ struct Settings {
   std::size_t metrics_max_series = 2000;
   std::size_t records_max_rows = 100000;
   std::size_t records_max_bytes = 64 << 20;
+  std::uint64_t records_max_age_s = 0;  // 0: no limit
   std::vector<PluginSettings> plugins;  // in the order of the names given
 };
 

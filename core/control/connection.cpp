@@ -72,7 +72,7 @@ void Connection::stream(const ObserveRequest& request, std::vector<Row> rows,
   request_ = request;
   rows_.assign(std::make_move_iterator(rows.begin()), std::make_move_iterator(rows.end()));
   follower_ = std::move(follower);
-  heading_of_ = nullptr;
+  heading_of_ = {};
 }
 
 std::uint64_t Connection::fill(const Origin& origin, std::size_t output_bytes) {
@@ -100,10 +100,12 @@ std::uint64_t Connection::fill(const Origin& origin, std::size_t output_bytes) {
 }
 
 void Connection::send_row(const Row& row, const Origin& origin) {
-  const void* record = row.record.get();
+  const auto made = row.record();
+  const void* record = made.get();
+  const RecordSchema& schema = row.schema();
   switch (request_.format) {
     case RecordFormat::json:
-      output_ += write_record(to_json(*row.schema, record, origin));
+      output_ += write_record(to_json(schema, record, origin));
       return;
     case RecordFormat::falco:
       output_ += write_record(to_falco_json(*static_cast<const Alert*>(record), origin));
@@ -114,11 +116,11 @@ void Connection::send_row(const Row& row, const Origin& origin) {
     case RecordFormat::compact:
       break;
   }
-  if (heading_of_ != row.schema) {
-    heading_of_ = row.schema;
-    output_ += write_line(line_heading(*row.schema, request_.colour));
+  if (heading_of_ != schema.table) {
+    heading_of_ = schema.table;
+    output_ += write_line(line_heading(schema, request_.colour));
   }
-  output_ += write_line(to_line(*row.schema, record, origin, request_.colour));
+  output_ += write_line(to_line(schema, record, origin, request_.colour));
 }
 
 bool Connection::done() const {

@@ -70,7 +70,7 @@ class Connection {
   ObserveRequest request_;
   std::deque<Row> rows_;
   std::shared_ptr<Follower> follower_;
-  const RecordSchema* heading_of_ = nullptr;
+  std::string_view heading_of_;  // the table whose columns the last heading named
 };
 
 }  // namespace trivet

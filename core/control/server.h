@@ -28,8 +28,8 @@ struct ControlOptions {
   std::optional<gid_t> group;  // whose members may use the socket, beside root and this user
   std::size_t max_clients = 64;
   std::size_t max_request_bytes = 64 << 10;
-  TableLimits follower{4096, 16 << 20};  // what waits for one client
-  std::size_t output_bytes = 1 << 20;  // that wait in one client's buffer before rows are held back
+  FollowerLimits follower{4096, 16 << 20};  // what waits for one client
+  std::size_t output_bytes = 1 << 20; // that wait in one client's buffer before rows are held back
 };
 
 struct ControlCounts {

@@ -37,7 +37,8 @@ std::uint64_t boot_now_ns() {
 }
 
 TableLimits table_limits(const Settings& settings) {
-  return {settings.records_max_rows, settings.records_max_bytes};
+  return {settings.records_max_rows, settings.records_max_bytes,
+          settings.records_max_age_s * 1'000'000'000};
 }
 
 // What only a restart changes.
@@ -293,7 +294,8 @@ std::string Daemon::status() const {
 
 void Daemon::publish_metrics() {
   facts_->refresh(boot_now_ns());
-  publish(*metrics_, {*facts_, *plugins_, *reader_, *tables_, *control_});
+  tables_->expire(boot_now_ns());
+  publish(*metrics_, {*facts_, *plugins_, *dispatcher_, *reader_, *tables_, *control_});
 }
 
 }  // namespace trivet

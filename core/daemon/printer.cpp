@@ -14,13 +14,13 @@ constexpr std::size_t kRowsAtOnce = 256;
 
 // The heading appears again whenever the kind of record changes: columns differ.
 void print(const std::vector<Row>& rows, const Origin& origin, int descriptor,
-           const RecordSchema*& heading) {
+           std::string_view& heading) {
   std::string text;
   for (const auto& row : rows) {
-    if (!heading || heading->table != row.schema->table)
-      text += line_heading(*row.schema, true) + '\n';
-    heading = row.schema;
-    text += to_line(*row.schema, row.record.get(), origin, true) + '\n';
+    const RecordSchema& schema = row.schema();
+    if (heading != schema.table) text += line_heading(schema, true) + '\n';
+    heading = schema.table;
+    text += to_line(schema, row.record().get(), origin, true) + '\n';
   }
   for (std::string_view left = text; !left.empty();) {
     const auto written = write(descriptor, left.data(), left.size());
@@ -34,7 +34,7 @@ void print(const std::vector<Row>& rows, const Origin& origin, int descriptor,
 Printer::Printer(Tables& tables, std::vector<std::string> names, OriginNow origin, int descriptor)
     : thread_([follower = tables.follow(std::move(names), {.rows = kQueuedRows}, 0),
                origin = std::move(origin), descriptor](const std::stop_token& stop) {
-        const RecordSchema* heading = nullptr;
+        std::string_view heading;
         while (!stop.stop_requested())
           print(follower->wait(std::chrono::milliseconds(200), kRowsAtOnce), origin(), descriptor,
                 heading);

@@ -80,6 +80,8 @@ void publish_held(Metrics& metrics, const Observed& observed) {
     const Labels labels{{"table", std::string(table.schema->table)}};
     metrics.counter("trivet_records_total", "Records published, by table", labels)
         .follow(static_cast<double>(table.appended));
+    metrics.counter("trivet_records_evicted_total", "Records that gave way, by table", labels)
+        .follow(static_cast<double>(table.evicted));
     metrics.gauge("trivet_table_rows", "Records held in memory", labels)
         .set(static_cast<double>(table.rows));
     metrics.gauge("trivet_table_bytes", "Memory held by records, estimated", labels)

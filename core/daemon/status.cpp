@@ -89,7 +89,8 @@ std::string to_json(const StatusReport& report) {
     tables.push_back({{"table", table.schema->table},
                       {"rows", table.rows},
                       {"bytes", table.bytes},
-                      {"records", table.appended}});
+                      {"records", table.appended},
+                      {"evicted", table.evicted}});
   Json verbs = Json::array();
   for (const auto& verb : report.verbs) verbs.push_back({{"verb", verb.name}, {"help", verb.help}});
   return dump({{"version", report.version},

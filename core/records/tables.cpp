@@ -1,14 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "records/tables.h"
 
+#include <time.h>
+
 #include <algorithm>
 
 namespace trivet {
 namespace {
 
-// Of a row beside its values: the shared_ptr's control block, the deque's slot, the allocator's
-// share.
+// Of a row beside its values: the shared_ptr's control block, the queue's slot, the allocator's share.
 constexpr std::size_t kRowOverhead = 96;
+
+// A segment holds this part of what its table may: the oldest part is what goes at once.
+constexpr std::size_t kParts = 32;
+// Large enough that a query hardly notices the borders, small enough to be sealed in milliseconds.
+constexpr std::size_t kMaxSegmentRows = 64 << 10;
+constexpr std::size_t kMaxSegmentBytes = 32 << 20;
+
+std::size_t segment_rows(const TableLimits& limits) {
+  return std::clamp<std::size_t>(limits.rows / kParts, 1, kMaxSegmentRows);
+}
+
+std::size_t segment_bytes(const TableLimits& limits) {
+  return std::min(limits.bytes / kParts, kMaxSegmentBytes);
+}
+
+std::uint64_t boot_now_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
 
 std::size_t value_bytes(const Value& value) {
   // Short strings live inside the std::string; the estimate counts 32 bytes for each column anyway.
@@ -34,60 +56,6 @@ std::size_t value_bytes(const Value& value) {
 
 }  // namespace
 
-Follower::Follower(std::vector<std::string> tables, TableLimits limits, std::function<void()> wake,
-                   std::atomic<std::uint64_t>& all_dropped)
-    : tables_(std::move(tables)),
-      limits_(limits),
-      wake_(std::move(wake)),
-      all_dropped_(all_dropped) {}
-
-bool Follower::wants(std::string_view table) const {
-  return std::ranges::find(tables_, table) != tables_.end();
-}
-
-void Follower::push(const Row& row) {
-  bool was_empty;
-  {
-    std::lock_guard lock(mutex_);
-    was_empty = queue_.empty();
-    queue_.push_back(row);
-    bytes_ += row.bytes;
-    // The newest row stays, however large it is.
-    while (queue_.size() > 1 && (queue_.size() > limits_.rows || bytes_ > limits_.bytes)) {
-      bytes_ -= queue_.front().bytes;
-      queue_.pop_front();
-      ++dropped_;
-      ++all_dropped_;
-    }
-  }
-  arrived_.notify_one();
-  if (was_empty && wake_) wake_();
-}
-
-std::vector<Row> Follower::take(std::size_t limit) {
-  std::lock_guard lock(mutex_);
-  return take_locked(limit);
-}
-
-std::vector<Row> Follower::wait(std::chrono::milliseconds patience, std::size_t limit) {
-  std::unique_lock lock(mutex_);
-  arrived_.wait_for(lock, patience, [&] { return !queue_.empty(); });
-  return take_locked(limit);
-}
-
-std::vector<Row> Follower::take_locked(std::size_t limit) {
-  auto end = queue_.begin() + static_cast<std::ptrdiff_t>(std::min(limit, queue_.size()));
-  std::vector<Row> rows(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
-  queue_.erase(queue_.begin(), end);
-  for (const auto& row : rows) bytes_ -= row.bytes;
-  return rows;
-}
-
-std::uint64_t Follower::take_dropped() {
-  std::lock_guard lock(mutex_);
-  return std::exchange(dropped_, 0);
-}
-
 void Tables::set_limits(TableLimits limits) {
   std::lock_guard lock(mutex_);
   limits_ = limits;
@@ -100,35 +68,99 @@ void Tables::declare(const RecordSchema& schema) {
 
 Tables::Table& Tables::table(const RecordSchema& schema) {
   auto found = tables_.find(schema.table);
-  if (found == tables_.end()) found = tables_.emplace(schema.table, Table{&schema}).first;
+  if (found == tables_.end()) found = tables_.emplace(schema.table, Table{.schema = &schema}).first;
   return found->second;
 }
 
 void Tables::append(const RecordSchema& schema, std::shared_ptr<const void> record) {
-  std::size_t bytes = row_bytes(schema, record.get());
-  std::vector<Row> expired;  // freed after the lock is
-  std::lock_guard lock(mutex_);
-  Table& into = table(schema);
-  Row row{&schema, std::move(record), ++last_number_, bytes};
+  const std::uint64_t now_ns = boot_now_ns();
+  std::shared_ptr<SegmentWriter> full;
+  Segments evicted;  // freed after the lock is
+  Table* into;
+  {
+    std::lock_guard lock(mutex_);
+    into = &table(schema);
+    ++last_number_;
+    offer(schema, record);
 
+    if (!into->writer) {
+      into->writer = std::make_shared<SegmentWriter>(*into->schema, segment_rows(limits_));
+      into->pieces.push_back({into->writer->segment(), now_ns, now_ns});
+      into->bytes += into->writer->segment()->bytes();
+    }
+    Segment& segment = *into->writer->segment();
+    const std::size_t before = segment.bytes();
+    into->writer->append(record.get(), last_number_);
+    into->pieces.back().last_ns = now_ns;
+    into->bytes += segment.bytes() - before;
+    ++into->rows;
+    ++into->appended;
+    if (into->writer->full() || segment.bytes() >= segment_bytes(limits_)) full.swap(into->writer);
+    while (into->pieces.size() > 1 && (into->rows > limits_.rows || into->bytes > limits_.bytes)) {
+      evict_oldest(*into, evicted);
+    }
+  }
+  if (full) seal(*into, full);
+}
+
+// Hands a new record to those who follow its table.
+void Tables::offer(const RecordSchema& schema, const std::shared_ptr<const void>& record) {
   bool ended = false;
+  std::optional<Row> row;
   for (const auto& weak : followers_) {
     auto follower = weak.lock();
     ended |= !follower;
-    if (follower && follower->wants(schema.table)) follower->push(row);
+    if (!follower || !follower->wants(schema.table)) continue;
+    if (!row) row.emplace(schema, record, last_number_, row_bytes(schema, record.get()));
+    follower->push(*row);
   }
   if (ended) {
     std::erase_if(followers_, [](const auto& follower) { return follower.expired(); });
   }
+}
 
-  into.rows.push_back(std::move(row));
-  into.bytes += bytes;
-  ++into.appended;
-  while (into.rows.size() > limits_.rows || (into.bytes > limits_.bytes && into.rows.size() > 1)) {
-    into.bytes -= into.rows.front().bytes;
-    expired.push_back(std::move(into.rows.front()));
-    into.rows.pop_front();
+// Puts the complete form of a segment in the place of the one that grew. The work is done without the
+// lock: readers and other writers go on meanwhile.
+void Tables::seal(Table& table, const std::shared_ptr<SegmentWriter>& writer) {
+  std::shared_ptr<const Segment> sealed = writer->seal();
+  std::lock_guard lock(mutex_);
+  auto found = std::ranges::find(table.pieces, writer->segment(), &Piece::segment);
+  if (found == table.pieces.end()) return;  // evicted meanwhile
+  table.bytes += sealed->bytes();
+  table.bytes -= found->segment->bytes();
+  found->segment = std::move(sealed);
+}
+
+void Tables::evict_oldest(Table& table, Segments& evicted) {
+  auto segment = std::move(table.pieces.front().segment);
+  table.pieces.pop_front();
+  table.rows -= segment->rows();
+  table.bytes -= segment->bytes();
+  table.evicted += segment->rows();
+  if (table.pieces.empty()) table.writer.reset();
+  evicted.push_back(std::move(segment));
+}
+
+void Tables::expire(std::uint64_t now_ns) {
+  std::vector<std::pair<Table*, std::shared_ptr<SegmentWriter>>> complete;
+  Segments evicted;  // freed after the lock is
+  {
+    std::lock_guard lock(mutex_);
+    if (limits_.age_ns == 0) return;
+    const auto older = [now_ns](std::uint64_t then_ns, std::uint64_t age_ns) {
+      return then_ns + age_ns < now_ns;
+    };
+    for (auto& [name, table] : tables_) {
+      while (!table.pieces.empty() && older(table.pieces.front().last_ns, limits_.age_ns)) {
+        evict_oldest(table, evicted);
+      }
+      // Rows that come slowly must not keep old ones alive in their segment.
+      if (table.writer && older(table.pieces.back().first_ns, limits_.age_ns / kParts)) {
+        complete.emplace_back(&table, std::exchange(table.writer, nullptr));
+      }
+    }
   }
+  for (auto& [table, writer] : complete) seal(*table, writer);
 }
 
 std::vector<std::string> Tables::resolve(std::string_view name) const {
@@ -144,14 +176,36 @@ std::vector<std::string> Tables::resolve(std::string_view name) const {
   return names;
 }
 
-std::vector<Row> Tables::newest(const std::vector<std::string>& names, std::size_t limit) const {
-  std::vector<Row> rows;
+std::vector<Tables::Span> Tables::newest(const std::vector<std::string>& names,
+                                         std::size_t limit) const {
+  std::vector<Span> spans;
   for (const auto& name : names) {
     auto found = tables_.find(name);
     if (found == tables_.end()) continue;
-    const auto& all = found->second.rows;
-    std::size_t count = std::min(limit, all.size());
-    for (std::size_t i = all.size() - count; i < all.size(); ++i) rows.push_back(all[i]);
+    const auto& pieces = found->second.pieces;
+    std::size_t wanted = limit;
+    for (auto piece = pieces.rbegin(); piece != pieces.rend() && wanted != 0; ++piece) {
+      const std::size_t all = piece->segment->rows(), count = std::min(wanted, all);
+      spans.push_back({piece->segment, all - count, count});
+      wanted -= count;
+    }
+  }
+  return spans;
+}
+
+std::vector<Row> Tables::snapshot(const std::vector<std::string>& tables, std::size_t limit) const {
+  std::vector<Span> spans;
+  {
+    std::lock_guard lock(mutex_);
+    spans = newest(tables, limit);
+  }
+  return rows_of(spans, limit);
+}
+
+std::vector<Row> Tables::rows_of(const std::vector<Span>& spans, std::size_t limit) {
+  std::vector<Row> rows;
+  for (const auto& span : spans) {
+    for (std::size_t i = 0; i < span.count; ++i) rows.emplace_back(span.segment, span.first + i);
   }
   std::ranges::sort(rows, {}, &Row::number);
   if (rows.size() > limit) {
@@ -160,29 +214,36 @@ std::vector<Row> Tables::newest(const std::vector<std::string>& names, std::size
   return rows;
 }
 
-std::vector<Row> Tables::snapshot(const std::vector<std::string>& tables, std::size_t limit) const {
-  std::lock_guard lock(mutex_);
-  return newest(tables, limit);
-}
-
-std::shared_ptr<Follower> Tables::follow(std::vector<std::string> tables, TableLimits limits,
+std::shared_ptr<Follower> Tables::follow(std::vector<std::string> tables, FollowerLimits limits,
                                          std::size_t backlog, std::function<void()> wake) {
-  std::lock_guard lock(mutex_);
-  auto rows = newest(tables, std::min(backlog, limits.rows));
+  backlog = std::min(backlog, limits.rows);
+  std::vector<Span> spans;
   std::shared_ptr<Follower> follower(
       new Follower(std::move(tables), limits, std::move(wake), dropped_));
-  for (const auto& row : rows) follower->bytes_ += row.bytes;
-  follower->queue_.assign(std::make_move_iterator(rows.begin()),
-                          std::make_move_iterator(rows.end()));
-  followers_.push_back(follower);
+  {
+    std::lock_guard lock(mutex_);
+    spans = newest(follower->tables_, backlog);
+    followers_.push_back(follower);
+  }
+  // Rows that come from now on are behind these.
+  follower->prepend(rows_of(spans, backlog));
   return follower;
+}
+
+std::vector<std::shared_ptr<const Segment>> Tables::segments(std::string_view name) const {
+  Segments segments;
+  std::lock_guard lock(mutex_);
+  auto found = tables_.find(name);
+  if (found == tables_.end()) return segments;
+  for (const auto& piece : found->second.pieces) segments.push_back(piece.segment);
+  return segments;
 }
 
 std::vector<TableState> Tables::states() const {
   std::lock_guard lock(mutex_);
   std::vector<TableState> states;
   for (const auto& [name, table] : tables_) {
-    states.push_back({table.schema, table.rows.size(), table.bytes, table.appended});
+    states.push_back({table.schema, table.rows, table.bytes, table.appended, table.evicted});
   }
   return states;
 }

@@ -196,7 +196,7 @@ TEST_CASE("observe prints what a table holds in each format") {
   REQUIRE(lines.size() == 2);
   CHECK(nlohmann::json::parse(lines[0])["rule"] == "two");
   CHECK(nlohmann::json::parse(lines[1])["rule"] == "three");
-  CHECK(lines[0] == to_json(Alert::schema(), served.tables.snapshot({"alerts"}, 2)[0].record.get(),
+  CHECK(lines[0] == to_json(Alert::schema(), served.tables.snapshot({"alerts"}, 2)[0].record().get(),
                             {"host", 0}));
 
   request.format = RecordFormat::compact;

@@ -21,7 +21,7 @@ void add_alert(Tables& tables, std::uint32_t pid, std::size_t output_bytes = 0) 
 
 std::vector<std::uint32_t> pids(const std::vector<Row>& rows) {
   std::vector<std::uint32_t> pids;
-  for (const auto& row : rows) pids.push_back(static_cast<const Alert*>(row.record.get())->pid);
+  for (const auto& row : rows) pids.push_back(static_cast<const Alert*>(row.record().get())->pid);
   return pids;
 }
 
@@ -72,7 +72,7 @@ TEST_CASE("rows of several tables come in order of arrival") {
   add_alert(tables, 2);
   auto rows = tables.snapshot({"alerts", "flows"}, 10);
   REQUIRE(rows.size() == 3);
-  CHECK(rows[1].schema->table == "flows");
+  CHECK(rows[1].schema().table == "flows");
 }
 
 TEST_CASE("a follower gets what was there and what comes, once each") {

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 
@@ -25,6 +26,7 @@ struct Column {
   std::string_view meaning;  // one line for a person
   bool compact;              // shown by `observe -o compact`
   Value (*get)(const void* record);
+  void (*set)(void* record, const Value& value);  // what get() gave for this column
 };
 
 // A record type. Static data; identified by its table name, since each plugin has a copy.
@@ -34,6 +36,7 @@ struct TRIVET_API RecordSchema {
   std::uint32_t version;   // grows when a column changes meaning or goes
   std::string_view meaning;
   std::span<const Column> columns;
+  std::shared_ptr<void> (*make)();  // a record with every column at its default
 
   // The column of that name, or nullptr.
   const Column* find(std::string_view name) const;
@@ -45,27 +48,32 @@ enum class Show { always, detail };
 // What a column list is made of: X(Record, C++ type, name, unit, show, OpenTelemetry name,
 // meaning).
 #define TRIVET_COLUMN_MEMBER(Record, CppType, name, unit, show, otel, meaning) CppType name{};
-#define TRIVET_COLUMN_DESCRIPTOR(Record, CppType, name, unit, show, otel, meaning)        \
-  ::trivet::Column{#name,                                                                 \
-                   ::trivet::column_type_of<CppType>::value,                              \
-                   ::trivet::Unit::unit,                                                  \
-                   otel,                                                                  \
-                   meaning,                                                               \
-                   ::trivet::Show::show == ::trivet::Show::always,                        \
-                   [](const void* record) {                                               \
-                     return ::trivet::as_value(static_cast<const Record*>(record)->name); \
+#define TRIVET_COLUMN_DESCRIPTOR(Record, CppType, name, unit, show, otel, meaning)               \
+  ::trivet::Column{#name,                                                                       \
+                   ::trivet::column_type_of<CppType>::value,                                    \
+                   ::trivet::Unit::unit,                                                        \
+                   otel,                                                                        \
+                   meaning,                                                                     \
+                   ::trivet::Show::show == ::trivet::Show::always,                              \
+                   [](const void* record) {                                                     \
+                     return ::trivet::as_value(static_cast<const Record*>(record)->name);       \
+                   },                                                                           \
+                   [](void* record, const ::trivet::Value& value) {                             \
+                     ::trivet::from_value(value, static_cast<Record*>(record)->name);           \
                    }},
 
 // Declares struct Type, a row of `table`, from its list of columns.
-#define TRIVET_RECORD(Type, table_, version_, meaning_, COLUMNS)                              \
-  struct Type {                                                                               \
-    COLUMNS(TRIVET_COLUMN_MEMBER, Type)                                                       \
-    static const ::trivet::RecordSchema& schema() {                                           \
-      static const auto columns =                                                             \
-          std::to_array<::trivet::Column>({COLUMNS(TRIVET_COLUMN_DESCRIPTOR, Type)});         \
-      static const ::trivet::RecordSchema schema{table_, #Type, version_, meaning_, columns}; \
-      return schema;                                                                          \
-    }                                                                                         \
+#define TRIVET_RECORD(Type, table_, version_, meaning_, COLUMNS)                                  \
+  struct Type {                                                                                 \
+    COLUMNS(TRIVET_COLUMN_MEMBER, Type)                                                         \
+    static const ::trivet::RecordSchema& schema() {                                             \
+      static const auto columns = std::to_array<::trivet::Column>(                              \
+          {COLUMNS(TRIVET_COLUMN_DESCRIPTOR, Type)});                                           \
+      static const ::trivet::RecordSchema schema{                                               \
+          table_, #Type, version_, meaning_, columns,                                           \
+          []() -> std::shared_ptr<void> { return std::make_shared<Type>(); }};                  \
+      return schema;                                                                            \
+    }                                                                                           \
   }
 
 // The columns that every record starts with: when, and which process, so that any two tables join.

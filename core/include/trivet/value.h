@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -105,6 +106,30 @@ inline Value as_value(const Fields& v) {
 template <class T>
 Value as_value(const std::optional<T>& v) {
   return v ? as_value(*v) : Value();
+}
+
+// The way back: sets a column from a Value that as_value() made of it. One of another type changes nothing.
+template <class T>
+void from_value(const Value& value, T& to) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    if (auto text = std::get_if<std::string_view>(&value)) to = *text;
+  } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+    if (auto texts = std::get_if<std::span<const std::string>>(&value)) {
+      to.assign(texts->begin(), texts->end());
+    }
+  } else if constexpr (std::is_same_v<T, Fields>) {
+    if (auto fields = std::get_if<const Fields*>(&value)) to = **fields;
+  } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+    if (auto number = std::get_if<std::int64_t>(&value)) to = static_cast<T>(*number);
+    if (auto number = std::get_if<std::uint64_t>(&value)) to = static_cast<T>(*number);
+  } else {
+    if (auto same = std::get_if<T>(&value)) to = *same;
+  }
+}
+template <class T>
+void from_value(const Value& value, std::optional<T>& to) {
+  to.reset();
+  if (!std::holds_alternative<std::monostate>(value)) from_value(value, to.emplace());
 }
 
 // The column types by name, as schemas are printed.
