@@ -42,12 +42,6 @@ std::string formatted_time(std::int64_t real_ns, const char* format, const char*
   return std::string(date) + fraction + end;
 }
 
-std::int64_t real_ns(Time time, const Origin& origin) {
-  // Wraps instead of overflowing: the time may come from a record that is wrong.
-  return static_cast<std::int64_t>(time.boot_ns +
-                                   static_cast<std::uint64_t>(origin.boot_to_real_ns));
-}
-
 template <class Number>
 void append_number(std::string& out, Number number) {
   char buffer[32];
@@ -114,6 +108,14 @@ void append_json(std::string& out, std::span<const std::string> texts) {
   out += ']';
 }
 
+}  // namespace
+
+std::int64_t real_ns(Time time, const Origin& origin) {
+  // Wraps instead of overflowing: the time may come from a record that is wrong.
+  return static_cast<std::int64_t>(time.boot_ns +
+                                   static_cast<std::uint64_t>(origin.boot_to_real_ns));
+}
+
 void append_json(std::string& out, const Value& value, const Origin& origin) {
   std::visit(Overloaded{
                  [&](std::monostate) { out += "null"; },
@@ -130,6 +132,8 @@ void append_json(std::string& out, const Value& value, const Origin& origin) {
              },
              value);
 }
+
+namespace {
 
 // Three digits and the unit that keeps them readable: 850ns, 12.3us, 4.56ms, 1.20s.
 std::string short_duration(Duration duration) {

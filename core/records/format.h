@@ -20,11 +20,15 @@ struct Origin {
 // The origin as of now: the wall clock may be set while the daemon runs. Any thread.
 using OriginNow = std::function<Origin()>;
 
+// The moment in nanoseconds since 1970.
+std::int64_t real_ns(Time time, const Origin& origin);
 // "2026-03-01T12:00:00.123456789Z": UTC, the form of RFC 3339.
 std::string iso_time(std::int64_t real_ns);
 // "12:00:00.123456789" in UTC.
 std::string clock_time(std::int64_t real_ns);
 
+// Appends a value as to_json() shows it.
+void append_json(std::string& out, const Value& value, const Origin& origin);
 // One JSON object without line breaks: "hostname", then a member for each column under its name.
 // Times are RFC 3339 strings in UTC, durations integers in nanoseconds, columns without a value
 // null, fields an object (a name that occurs more than once holds an array). See docs/records.md.

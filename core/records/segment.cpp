@@ -14,8 +14,6 @@
 namespace trivet {
 namespace {
 
-// Longer texts, such as bodies, hardly ever repeat: looking them up costs more than it saves.
-constexpr std::size_t kMaxSharedBytes = 256;
 constexpr std::size_t kFirstChunkBytes = 1 << 10, kLargestChunkBytes = 256 << 10;
 // Of a segment beside its rows: views, vectors, dictionaries without entries.
 constexpr std::size_t kColumnOverhead = 128;
@@ -177,7 +175,7 @@ class SegmentWriter::Dictionary {
   // The code of these bytes; `added` grows by the memory that a new entry takes.
   std::uint32_t code(std::string_view bytes, std::size_t& added) {
     if (last_ != 0 && entries_[last_] == bytes) return last_;
-    if (bytes.size() > kMaxSharedBytes) return last_ = add(bytes, added);
+    if (bytes.size() > Segment::kMaxSharedBytes) return last_ = add(bytes, added);
     if (shared_ * 2 >= slots_.size()) grow();
     std::size_t hash = std::hash<std::string_view>()(bytes);
     for (std::size_t at = hash & (slots_.size() - 1);; at = (at + 1) & (slots_.size() - 1)) {

@@ -60,6 +60,10 @@ struct ColumnView {
 
 class Segment {
  public:
+  // Equal entries of at most this size share one code. Longer texts, such as bodies, hardly ever
+  // repeat: looking them up would cost more than it saves.
+  static constexpr std::size_t kMaxSharedBytes = 256;
+
   // The smallest and the largest number of a column, as signed 64-bit integers.
   struct Range {
     std::int64_t smallest;

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// How much memory one query may take. A query runs on one thread from start to end: what SQLite and
+// the tables allocate on that thread is charged to the budget in force there.
+#pragma once
+
+#include <cstddef>
+
+namespace trivet {
+
+class Budget {
+ public:
+  // In force on this thread until it ends; they do not nest.
+  explicit Budget(std::size_t bytes);
+  ~Budget();
+  Budget(const Budget&) = delete;
+
+  // The thread's budget, or nullptr outside of a query.
+  static Budget* current();
+
+  // False, and nothing charged, if that would be too much.
+  bool charge(std::size_t bytes);
+  void release(std::size_t bytes);
+  // Whether anything was ever refused.
+  bool exceeded() const { return exceeded_; }
+
+ private:
+  const std::size_t bytes_;
+  std::size_t used_ = 0;
+  bool exceeded_ = false;
+};
+
+// Has SQLite allocate within the thread's budget. Once for the process, before its first use.
+void limit_sqlite_memory();
+
+}  // namespace trivet

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "query/engine.h"
+
+#include <chrono>
+#include <new>
+
+#include "query/budget.h"
+#include "query/column_table.h"
+#include "query/sql_connection.h"
+#include "query/table_module.h"
+
+namespace trivet {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kLiveSegmentRows = 16 << 10;
+
+// What a live table lists now, as segments, so that a query reads it like any other.
+std::vector<std::shared_ptr<const Segment>> listed(const LiveTable& table) {
+  std::vector<std::shared_ptr<const Segment>> segments;
+  std::unique_ptr<SegmentWriter> writer;
+  std::uint64_t number = 0;
+  table.each([&](const void* row) {
+    if (!writer || writer->full()) {
+      writer = std::make_unique<SegmentWriter>(*table.schema, kLiveSegmentRows);
+      segments.push_back(writer->segment());
+    }
+    writer->append(row, ++number);
+  });
+  return segments;
+}
+
+std::string seconds(std::uint64_t ns) {
+  const auto tenths = ns / 100'000'000;
+  return std::to_string(tenths / 10) + (tenths % 10 ? "." + std::to_string(tenths % 10) : "") + " s";
+}
+
+}  // namespace
+
+QueryEngine::QueryEngine(const Tables& tables, std::vector<LiveTable> live, Origin origin)
+    : tables_(tables), live_(std::move(live)), origin_(std::move(origin)) {
+  limit_sqlite_memory();
+  set_limits({});
+}
+
+void QueryEngine::set_limits(QueryLimits limits) {
+  memory_bytes_ = limits.memory_bytes;
+  time_ns_ = limits.time_ns;
+}
+
+Result<void> QueryEngine::run(const std::string& sql, RowSink& sink,
+                              const std::atomic<bool>& cancelled) const {
+  const QueryLimits limits{memory_bytes_, time_ns_};
+  const auto end = Clock::now() + std::chrono::nanoseconds(limits.time_ns);
+  const auto late = [end] { return Clock::now() >= end; };
+  const auto stopped = [&cancelled, late] { return cancelled || late(); };
+  Budget budget(limits.memory_bytes);
+
+  std::vector<TableModule> modules;
+  const auto add = [&](const RecordSchema& schema, auto segments) {
+    modules.push_back({&schema,
+                       [this, &schema, segments, stopped] {
+                         return std::make_unique<TableRows>(schema, segments(),
+                                                            origin_.boot_to_real_ns, stopped);
+                       },
+                       &origin_});
+  };
+  std::vector<const RecordSchema*> schemas;
+  for (const auto& state : tables_.states()) {
+    add(*state.schema, [this, table = state.schema->table] { return tables_.segments(table); });
+    schemas.push_back(state.schema);
+  }
+  for (const auto& table : live_) {
+    add(*table.schema, [&table] { return listed(table); });
+    schemas.push_back(table.schema);
+  }
+  const LiveTable columns = column_table(std::move(schemas));
+  add(*columns.schema, [&columns] { return listed(columns); });
+
+  Result<bool> done = false;
+  try {
+    auto connection = SqlConnection::open(modules, stopped);
+    done = connection ? (*connection)->select(sql, sink) : Result<bool>(connection.error());
+  } catch (const std::bad_alloc&) {
+    done = Error{"out of memory"};
+  }
+  if (!done && budget.exceeded()) {
+    return Error{"the query needs more than " + std::to_string(limits.memory_bytes >> 20) +
+                 " MiB of memory: ask for fewer rows or columns, or raise query.max_memory_bytes"};
+  }
+  if (!done) return std::move(done).error();
+  if (!*done && !cancelled && late()) {
+    return Error{"the query took longer than " + seconds(limits.time_ns) +
+                 ": ask for a shorter time or fewer tables, or raise query.max_time_s"};
+  }
+  return {};
+}
+
+}  // namespace trivet

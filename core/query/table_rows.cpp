@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "query/table_rows.h"
+
+#include <algorithm>
+#include <compare>
+#include <deque>
+#include <limits>
+#include <new>
+#include <unordered_map>
+
+#include "query/budget.h"
+
+namespace trivet {
+namespace {
+
+// Distinct texts that are put in order here; beyond, SQLite sorts the rows.
+constexpr std::uint64_t kMaxRankedEntries = 500'000;
+constexpr std::size_t kRankBytes = 64;  // of memory that one of them takes meanwhile
+// Numbers this close to each other are sorted by counting.
+constexpr std::uint64_t kMaxCounted = 64 << 10;
+constexpr std::size_t kRowsBetweenLooks = 64 << 10;  // at whether the query must stop
+
+std::int64_t shift_of(const SqlColumn& column, const TableRows& table) {
+  bool moment = column.form == SqlForm::moment || column.form == SqlForm::moment_ns;
+  return moment ? table.boot_to_real_ns() : 0;
+}
+
+// Wraps, as the text of a moment does.
+std::int64_t shifted(std::uint64_t raw, std::int64_t shift) {
+  return static_cast<std::int64_t>(raw + static_cast<std::uint64_t>(shift));
+}
+
+// A segment's range as SQL sees it; none if unknown, or if it wraps.
+std::optional<Segment::Range> range_of(const TableRows::Part& part, std::size_t source,
+                                       std::int64_t shift) {
+  auto range = part.segment->range(source);
+  if (!range || __builtin_add_overflow(range->smallest, shift, &range->smallest) ||
+      __builtin_add_overflow(range->largest, shift, &range->largest)) {
+    return std::nullopt;
+  }
+  return range;
+}
+
+bool is_number(SqlForm form) {
+  return form == SqlForm::integer || form == SqlForm::moment || form == SqlForm::moment_ns;
+}
+
+std::string shown_address(std::string_view entry) {
+  return (entry.size() == 4 ? IpAddress::v4(entry.data()) : IpAddress::v6(entry.data())).to_string();
+}
+
+}  // namespace
+
+TableRows::TableRows(const RecordSchema& schema,
+                     const std::vector<std::shared_ptr<const Segment>>& segments,
+                     std::int64_t boot_to_real_ns, std::function<bool()> stopped)
+    : schema_(&schema),
+      columns_(sql_columns(schema)),
+      boot_to_real_ns_(boot_to_real_ns),
+      stopped_(std::move(stopped)) {
+  for (const auto& segment : segments) {
+    parts_.push_back({segment, segment->rows()});
+    rows_ += parts_.back().rows;
+  }
+}
+
+bool TableRows::can_order(const SqlColumn& column) const {
+  if (is_number(column.form)) return true;
+  if (column.form != SqlForm::text && column.form != SqlForm::address) return false;
+  std::uint64_t entries = 0;
+  for (const auto& part : parts_) entries += part.segment->entries(column.source);
+  return entries <= kMaxRankedEntries;
+}
+
+const TableRows::Ranks& TableRows::ranks(const SqlColumn& column) {
+  auto [made, is_new] = ranks_.try_emplace(column.source);
+  if (!is_new) return made->second;
+  const bool address = column.form == SqlForm::address;
+  std::uint64_t entries = 0;
+  for (const auto& part : parts_) entries += part.segment->entries(column.source);
+  Budget* const budget = Budget::current();
+  if (budget && !budget->charge(entries * kRankBytes)) throw std::bad_alloc();
+
+  // Distinct entries get ids as they come, then each id its place in the order.
+  std::unordered_map<std::string_view, std::uint32_t> ids;
+  std::vector<std::string_view> texts;
+  std::deque<std::string> addresses;  // the texts of addresses, kept in place
+  for (const auto& part : parts_) {
+    auto& by_code = made->second.emplace_back(part.segment->entries(column.source));
+    const ColumnView& view = part.segment->column(column.source);
+    for (std::size_t code = 1; code < by_code.size(); ++code) {
+      const std::string_view entry = view.entry(code);
+      auto [id, added] = ids.try_emplace(entry, static_cast<std::uint32_t>(texts.size()));
+      if (added) texts.push_back(address ? addresses.emplace_back(shown_address(entry)) : entry);
+      by_code[code] = id->second;
+    }
+  }
+  std::vector<std::uint32_t> order(texts.size()), rank(texts.size());
+  for (std::uint32_t id = 0; id < order.size(); ++id) order[id] = id;
+  std::ranges::sort(order, {}, [&](std::uint32_t id) { return texts[id]; });
+  for (std::uint32_t place = 0; place < order.size(); ++place) rank[order[place]] = place + 1;
+  for (auto& by_code : made->second) {
+    for (std::size_t code = 1; code < by_code.size(); ++code) by_code[code] = rank[by_code[code]];
+  }
+  // What stays, the places by code, is charged as long as the query lasts.
+  if (budget) budget->release(entries * (kRankBytes - sizeof(std::uint32_t)));
+  return made->second;
+}
+
+// Rows by a column: each segment is sorted by itself once its first value may be due, and the segments
+// are merged. So the newest ten rows cost one segment, not the table.
+class RowScan::Ordered {
+ public:
+  Ordered(RowScan& scan, Order order)
+      : scan_(scan),
+        table_(scan.table_),
+        column_(*order.column),
+        descending_(order.descending),
+        shift_(shift_of(column_, table_)),
+        ranks_(is_number(column_.form) ? nullptr : &table_.ranks(column_)) {
+    for (std::uint32_t i = 0; i < table_.parts().size(); ++i) {
+      const auto range = is_number(column_.form)
+                             ? range_of(table_.parts()[i], column_.source, shift_)
+                             : std::nullopt;
+      // Nothing comes before this, so what is not known is looked at first.
+      Source source{i, Key{false, 0}, false, {}, 0};
+      if (range) source.first = key_of_number(descending_ ? range->largest : range->smallest);
+      waiting_.push_back(std::move(source));
+    }
+    std::ranges::make_heap(waiting_, later);
+  }
+
+  ~Ordered() {
+    if (Budget* budget = Budget::current()) budget->release(charged_);
+  }
+
+  std::optional<RowPlace> next() {
+    for (;;) {
+      if (current_) {
+        if (current_->at < current_->rows.size()) {
+          const std::uint32_t row = current_->rows[current_->at];
+          current_->first = key(*current_, row);
+          if (waiting_.empty() || !(waiting_.front().first < current_->first)) {
+            ++current_->at;
+            return RowPlace{current_->segment, row};
+          }
+          waiting_.push_back(std::move(*current_));
+          std::ranges::push_heap(waiting_, later);
+        } else {
+          release(*current_);
+        }
+        current_.reset();
+      }
+      if (waiting_.empty() || table_.stopped()) return std::nullopt;
+      std::ranges::pop_heap(waiting_, later);
+      current_ = std::move(waiting_.back());
+      waiting_.pop_back();
+      if (!current_->sorted) sort(*current_);
+    }
+  }
+
+ private:
+  // NULL comes before all values; for descending order all of it is turned around.
+  struct Key {
+    bool present;
+    std::uint64_t value;
+    auto operator<=>(const Key&) const = default;
+  };
+  struct Source {
+    std::uint32_t segment;
+    Key first;  // no row that is left comes before this
+    bool sorted;
+    std::vector<std::uint32_t> rows;
+    std::size_t at;
+  };
+  static bool later(const Source& left, const Source& right) { return right.first < left.first; }
+
+  Key turned(Key key) const { return descending_ ? Key{!key.present, ~key.value} : key; }
+  Key key_of_number(std::int64_t number) const {
+    return turned({true, static_cast<std::uint64_t>(number) ^ (std::uint64_t{1} << 63)});
+  }
+  Key key(const Source& source, std::uint32_t row) const {
+    const ColumnView& view = table_.parts()[source.segment].segment->column(column_.source);
+    if (ranks_) {
+      const std::uint64_t code = view.raw(row);
+      return turned({code != 0, code == 0 ? 0 : (*ranks_)[source.segment][code]});
+    }
+    return view.null(row) ? turned({false, 0}) : key_of_number(shifted(view.raw(row), shift_));
+  }
+
+  void release(Source& source) {
+    const std::size_t bytes = source.rows.capacity() * sizeof(std::uint32_t);
+    if (Budget* budget = Budget::current()) budget->release(bytes);
+    charged_ -= bytes;
+  }
+
+  void sort(Source& source) {
+    source.sorted = true;
+    const auto& part = table_.parts()[source.segment];
+    if (!scan_.enter(source.segment)) return;
+    const std::size_t bytes = part.rows * sizeof(std::uint32_t);
+    if (Budget* budget = Budget::current(); budget && !budget->charge(bytes)) throw std::bad_alloc();
+    charged_ += bytes;
+    source.rows.reserve(part.rows);
+
+    bool in_order = true;
+    Key smallest{true, std::numeric_limits<std::uint64_t>::max()}, largest{false, 0}, last{false, 0};
+    for (std::uint32_t row = 0; row < part.rows; ++row) {
+      if (!scan_.passes(row)) continue;
+      const Key here = key(source, row);
+      in_order &= source.rows.empty() || last <= here;
+      smallest = std::min(smallest, here);
+      largest = std::max(largest, here);
+      last = here;
+      source.rows.push_back(row);
+    }
+    if (in_order) return;
+    if (smallest.present == largest.present && largest.value - smallest.value < kMaxCounted) {
+      sort_by_counting(source, smallest.value, largest.value - smallest.value + 1);
+      return;
+    }
+    std::vector<std::pair<Key, std::uint32_t>> keyed;
+    keyed.reserve(source.rows.size());
+    for (const auto row : source.rows) keyed.emplace_back(key(source, row), row);
+    std::ranges::sort(keyed);
+    for (std::size_t i = 0; i < keyed.size(); ++i) source.rows[i] = keyed[i].second;
+  }
+
+  void sort_by_counting(Source& source, std::uint64_t smallest, std::uint64_t count) const {
+    std::vector<std::uint32_t> start(count + 1), sorted(source.rows.size());
+    for (const auto row : source.rows) ++start[key(source, row).value - smallest + 1];
+    for (std::uint64_t i = 1; i <= count; ++i) start[i] += start[i - 1];
+    for (const auto row : source.rows) sorted[start[key(source, row).value - smallest]++] = row;
+    std::ranges::copy(sorted, source.rows.begin());
+  }
+
+  RowScan& scan_;
+  TableRows& table_;
+  const SqlColumn& column_;
+  const bool descending_;
+  const std::int64_t shift_;
+  const TableRows::Ranks* const ranks_;
+  std::vector<Source> waiting_;  // a heap: the one with the smallest first key in front
+  std::optional<Source> current_;
+  std::size_t charged_ = 0;
+};
+
+RowScan::RowScan(TableRows& table, std::vector<RowFilter> filters, std::optional<Order> order)
+    : table_(table), filters_(std::move(filters)) {
+  if (order) ordered_ = std::make_unique<Ordered>(*this, *order);
+}
+
+RowScan::~RowScan() = default;
+
+bool RowScan::enter(std::size_t segment) {
+  const auto& part = table_.parts()[segment];
+  tests_.clear();
+  for (const auto& filter : filters_) {
+    const std::size_t source = filter.column->source;
+    Test test{part.segment->column(source), shift_of(*filter.column, table_), filter.smallest,
+              filter.largest, 0};
+    if (filter.entry && filter.entry->size() > Segment::kMaxSharedBytes) {
+      continue;  // any number of codes may stand for it
+    } else if (filter.entry) {
+      const std::uint64_t count = part.segment->entries(source);
+      for (std::uint64_t code = 1; code < count && test.code == 0; ++code) {
+        if (test.view.entry(code) == *filter.entry) test.code = code;
+      }
+      if (test.code == 0) return false;
+    } else if (auto range = range_of(part, source, test.shift)) {
+      if (range->largest < test.smallest || range->smallest > test.largest) return false;
+      if (range->smallest >= test.smallest && range->largest <= test.largest) continue;  // all pass
+    }
+    tests_.push_back(test);
+  }
+  return true;
+}
+
+bool RowScan::passes(std::size_t row) const {
+  for (const auto& test : tests_) {
+    const std::uint64_t raw = test.view.raw(row);
+    if (test.view.coded) {
+      if (raw != test.code) return false;
+      continue;
+    }
+    const std::int64_t number = shifted(raw, test.shift);
+    if (number < test.smallest || number > test.largest || test.view.null(row)) return false;
+  }
+  return true;
+}
+
+std::optional<RowPlace> RowScan::next() {
+  if (ordered_) return ordered_->next();
+  for (;;) {
+    for (; row_ < rows_; ++row_) {
+      if (row_ % kRowsBetweenLooks == kRowsBetweenLooks - 1 && table_.stopped()) return std::nullopt;
+      if (passes(row_)) {
+        return RowPlace{static_cast<std::uint32_t>(segment_ - 1), static_cast<std::uint32_t>(row_++)};
+      }
+    }
+    if (segment_ >= table_.parts().size() || table_.stopped()) return std::nullopt;
+    row_ = 0;
+    rows_ = enter(segment_) ? table_.parts()[segment_].rows : 0;
+    ++segment_;
+  }
+}
+
+}  // namespace trivet
