@@ -33,10 +33,15 @@ struct VirtualTable : sqlite3_vtab {
 };
 
 struct Cursor : sqlite3_vtab_cursor {
-  explicit Cursor(TableModule& table) : sqlite3_vtab_cursor{}, module(table) {}
+  explicit Cursor(TableModule& table)
+      : sqlite3_vtab_cursor{}, module(table), columns(table.rows->columns().data()) {}
   TableModule& module;
+  const SqlColumn* columns;
   std::optional<RowScan> scan;
   std::optional<RowPlace> row;
+  // The row's segment. Kept, since SQLite asks for one cell at a time.
+  std::uint32_t segment_number = UINT32_MAX;
+  const Segment* segment = nullptr;
 };
 
 // Only std::bad_alloc can come out of ours.
@@ -195,6 +200,10 @@ std::optional<RowFilter> filter_of(const SqlColumn& column, Comparison compariso
 
 int advance(Cursor& cursor) {
   cursor.row = cursor.scan->next();
+  if (cursor.row && cursor.row->segment != cursor.segment_number) {
+    cursor.segment_number = cursor.row->segment;
+    cursor.segment = cursor.module.rows->parts()[cursor.segment_number].segment.get();
+  }
   if (!cursor.row && cursor.module.rows->stopped()) return SQLITE_INTERRUPT;
   return SQLITE_OK;
 }
@@ -236,10 +245,8 @@ void give_text(sqlite3_context* context, const std::string& text) {
 int column(sqlite3_vtab_cursor* base, sqlite3_context* context, int number) {
   return guarded([&] {
     auto& cursor = *static_cast<Cursor*>(base);
-    TableRows& table = *cursor.module.rows;
-    const SqlColumn& column = table.columns()[static_cast<std::size_t>(number)];
-    const Segment& segment = *table.parts()[cursor.row->segment].segment;
-    const ColumnView& view = segment.column(column.source);
+    const SqlColumn& column = cursor.columns[number];
+    const ColumnView& view = cursor.segment->column(column.source);
     const std::size_t row = cursor.row->row;
     if (view.null(row)) return SQLITE_OK;
     const std::uint64_t raw = view.raw(row);

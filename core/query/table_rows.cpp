@@ -123,7 +123,7 @@ class RowScan::Ordered {
                              ? range_of(table_.parts()[i], column_.source, shift_)
                              : std::nullopt;
       // Nothing comes before this, so what is not known is looked at first.
-      Source source{i, Key{false, 0}, false, {}, 0};
+      Source source{i, Key{false, 0}, false, {}, 0, {}, 0, 0};
       if (range) source.first = key_of_number(descending_ ? range->largest : range->smallest);
       waiting_.push_back(std::move(source));
     }
@@ -137,13 +137,10 @@ class RowScan::Ordered {
   std::optional<RowPlace> next() {
     for (;;) {
       if (current_) {
+        if (current_->at < run_end_) return RowPlace{current_->segment, current_->rows[current_->at++]};
         if (current_->at < current_->rows.size()) {
-          const std::uint32_t row = current_->rows[current_->at];
-          current_->first = key(*current_, row);
-          if (waiting_.empty() || !(waiting_.front().first < current_->first)) {
-            ++current_->at;
-            return RowPlace{current_->segment, row};
-          }
+          begin_run(*current_);
+          if (waiting_.empty() || !(waiting_.front().first < current_->first)) continue;
           waiting_.push_back(std::move(*current_));
           std::ranges::push_heap(waiting_, later);
         } else {
@@ -155,6 +152,7 @@ class RowScan::Ordered {
       std::ranges::pop_heap(waiting_, later);
       current_ = std::move(waiting_.back());
       waiting_.pop_back();
+      run_end_ = current_->at;
       if (!current_->sorted) sort(*current_);
     }
   }
@@ -172,6 +170,9 @@ class RowScan::Ordered {
     bool sorted;
     std::vector<std::uint32_t> rows;
     std::size_t at;
+    std::vector<std::uint32_t> run_ends;  // in `rows`, where the next value begins; empty: not known
+    std::size_t run;
+    std::size_t charged;
   };
   static bool later(const Source& left, const Source& right) { return right.first < left.first; }
 
@@ -188,19 +189,28 @@ class RowScan::Ordered {
     return view.null(row) ? turned({false, 0}) : key_of_number(shifted(view.raw(row), shift_));
   }
 
+  // The rows from here on that have the same value, as far as that is known without a look at each.
+  void begin_run(Source& source) {
+    source.first = key(source, source.rows[source.at]);
+    while (source.run < source.run_ends.size() && source.run_ends[source.run] <= source.at) ++source.run;
+    run_end_ = source.run < source.run_ends.size() ? source.run_ends[source.run] : source.at + 1;
+  }
+
   void release(Source& source) {
-    const std::size_t bytes = source.rows.capacity() * sizeof(std::uint32_t);
-    if (Budget* budget = Budget::current()) budget->release(bytes);
-    charged_ -= bytes;
+    if (Budget* budget = Budget::current()) budget->release(source.charged);
+    charged_ -= source.charged;
   }
 
   void sort(Source& source) {
     source.sorted = true;
     const auto& part = table_.parts()[source.segment];
     if (!scan_.enter(source.segment)) return;
-    const std::size_t bytes = part.rows * sizeof(std::uint32_t);
-    if (Budget* budget = Budget::current(); budget && !budget->charge(bytes)) throw std::bad_alloc();
-    charged_ += bytes;
+    source.charged = part.rows * (sizeof(source.rows[0]) + sizeof(source.run_ends[0]));
+    if (Budget* budget = Budget::current(); budget && !budget->charge(source.charged)) {
+      source.charged = 0;
+      throw std::bad_alloc();
+    }
+    charged_ += source.charged;
     source.rows.reserve(part.rows);
 
     bool in_order = true;
@@ -232,6 +242,9 @@ class RowScan::Ordered {
     for (std::uint64_t i = 1; i <= count; ++i) start[i] += start[i - 1];
     for (const auto row : source.rows) sorted[start[key(source, row).value - smallest]++] = row;
     std::ranges::copy(sorted, source.rows.begin());
+    // Each value's start has moved to its end.
+    start.pop_back();
+    source.run_ends = std::move(start);
   }
 
   RowScan& scan_;
@@ -242,6 +255,7 @@ class RowScan::Ordered {
   const TableRows::Ranks* const ranks_;
   std::vector<Source> waiting_;  // a heap: the one with the smallest first key in front
   std::optional<Source> current_;
+  std::size_t run_end_ = 0;  // in current_: the rows before are due
   std::size_t charged_ = 0;
 };
 

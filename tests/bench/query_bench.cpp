@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+// What queries over http_requests cost, against the same rows in a plain table of SQLite; what keeping
+// a record costs, alone and while a query runs; and memory for each row. In seconds of one core.
+//   query_bench [ROWS]
+#include <sqlite3.h>
+#include <time.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "query/engine.h"
+#include "trivet/records/http_request.h"
+
+using namespace trivet;
+
+namespace {
+
+// Seconds of this thread on a core: other programs on the machine do not count.
+double core_seconds() {
+  timespec used{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) * 1e-9;
+}
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+double resident_mib() {
+  std::ifstream status("/proc/self/statm");
+  std::size_t all = 0, resident = 0;
+  status >> all >> resident;
+  return static_cast<double>(resident) * 4096 / (1 << 20);
+}
+
+// Requests as a busy server sees them: a thousand paths, some of them much more often, headers that
+// repeat, times that are nearly in order.
+class Traffic {
+ public:
+  HttpRequest next() {
+    HttpRequest r;
+    now_ns_ += 1000 + random_() % 20'000;
+    r.time.boot_ns = now_ns_ - random_() % 1'000'000;
+    r.pid = 1000 + random_() % 40;
+    r.process_start_ns = r.pid * 1'000'000ull;
+    r.process = "nginx";
+    r.exe = "/usr/sbin/nginx";
+    r.uid = 33;
+    r.unit = "nginx.service";
+    r.cgroup_id = 4711;
+    r.socket_cookie = 1 + random_() % 100'000;
+    r.role = "server";
+    const std::uint32_t peer = 0x0a000000u + random_() % 2000;
+    r.local_address = IpAddress::v4("\x0a\0\0\x01");
+    r.local_port = 80;
+    r.peer_address = IpAddress::v4(&peer);
+    r.peer_port = static_cast<std::uint16_t>(1024 + random_() % 60'000);
+    r.version = "1.1";
+    r.method = random_() % 10 ? "GET" : "POST";
+    const std::uint32_t dice = random_() % 1000;
+    r.path = "/shop/item/" + std::to_string(dice * (random_() % 1000) / 1000);
+    r.host = "shop.example.org";
+    r.user_agent = "Mozilla/5.0 (X11; Linux x86_64) agent " + std::to_string(random_() % 50);
+    r.status = dice < 10 ? 500 : dice < 50 ? 404 : 200;
+    r.status_message = dice < 10 ? "Internal Server Error" : dice < 50 ? "Not Found" : "OK";
+    r.request_headers.items = {{"host", r.host}, {"user-agent", r.user_agent}, {"accept", "*/*"}};
+    r.response_headers.items = {{"content-type", std::string("text/html")}, {"server", std::string("nginx")}};
+    r.response_body_bytes = 200 + random_() % 20'000;
+    r.latency.ns = 50'000 + random_() % 5'000'000;
+    r.first_byte.ns = r.latency.ns / 2;
+    return r;
+  }
+
+ private:
+  std::mt19937 random_{1};
+  std::uint64_t now_ns_ = 1'000'000'000'000;
+};
+
+struct Counted final : RowSink {
+  std::uint64_t rows = 0;
+  bool columns(const std::vector<std::string>&) override { return true; }
+  bool row(std::span<const Cell>) override {
+    ++rows;
+    return true;
+  }
+};
+
+class PlainTable {
+ public:
+  PlainTable() {
+    sqlite3_open(":memory:", &database_);
+    run("CREATE TABLE http_requests(time_ns INTEGER, pid INTEGER, path TEXT, method TEXT, status INTEGER, "
+        "latency INTEGER, host TEXT, response_body_bytes INTEGER)");
+    run("PRAGMA temp_store = MEMORY; BEGIN");
+    sqlite3_prepare_v2(database_, "INSERT INTO http_requests VALUES (?,?,?,?,?,?,?,?)", -1, &insert_, nullptr);
+  }
+  ~PlainTable() {
+    sqlite3_finalize(insert_);
+    sqlite3_close(database_);
+  }
+  PlainTable(const PlainTable&) = delete;
+
+  void append(const HttpRequest& r) {
+    sqlite3_bind_int64(insert_, 1, static_cast<sqlite3_int64>(r.time.boot_ns));
+    sqlite3_bind_int64(insert_, 2, r.pid);
+    sqlite3_bind_text(insert_, 3, r.path.data(), static_cast<int>(r.path.size()), SQLITE_STATIC);
+    sqlite3_bind_text(insert_, 4, r.method.data(), static_cast<int>(r.method.size()), SQLITE_STATIC);
+    sqlite3_bind_int64(insert_, 5, r.status.value_or(0));
+    sqlite3_bind_int64(insert_, 6, r.latency.ns);
+    sqlite3_bind_text(insert_, 7, r.host.data(), static_cast<int>(r.host.size()), SQLITE_STATIC);
+    sqlite3_bind_int64(insert_, 8, static_cast<sqlite3_int64>(r.response_body_bytes));
+    sqlite3_step(insert_);
+    sqlite3_reset(insert_);
+  }
+  void commit() { run("COMMIT"); }
+  std::uint64_t run(const std::string& sql) {
+    std::uint64_t rows = 0;
+    const auto count = [](void* rows_, int, char**, char**) { return ++*static_cast<std::uint64_t*>(rows_), 0; };
+    char* message = nullptr;
+    if (sqlite3_exec(database_, sql.c_str(), count, &rows, &message) != SQLITE_OK) {
+      std::fprintf(stderr, "%s: %s\n", sql.c_str(), message);
+      std::exit(1);
+    }
+    return rows;
+  }
+
+ private:
+  sqlite3* database_ = nullptr;
+  sqlite3_stmt* insert_ = nullptr;
+};
+
+std::uint64_t ask(const QueryEngine& engine, const std::string& sql) {
+  Counted counted;
+  const std::atomic<bool> cancelled = false;
+  if (auto done = engine.run(sql, counted, cancelled); !done) {
+    std::fprintf(stderr, "%s: %s\n", sql.c_str(), done.error().to_string().c_str());
+    std::exit(1);
+  }
+  return counted.rows;
+}
+
+struct Question {
+  const char* what;
+  std::string ours;
+  std::string plain;  // empty: the same
+};
+
+double appends_per_second(Tables& tables, const std::vector<std::shared_ptr<const HttpRequest>>& records,
+                          std::size_t rounds) {
+  const double start = core_seconds();
+  for (std::size_t round = 0; round < rounds; ++round) {
+    for (const auto& record : records) tables.append(HttpRequest::schema(), record);
+  }
+  return static_cast<double>(rounds * records.size()) / (core_seconds() - start);
+}
+
+void measure_appends(Tables& tables, const QueryEngine& engine) {
+  Traffic traffic;
+  std::vector<std::shared_ptr<const HttpRequest>> records;
+  for (int i = 0; i < 100'000; ++i) records.push_back(std::make_shared<HttpRequest>(traffic.next()));
+  std::vector<double> alone, with_query;
+  for (int i = 0; i < 3; ++i) {
+    alone.push_back(appends_per_second(tables, records, 3));
+    std::atomic<bool> stop = false;
+    std::thread reader([&] {
+      while (!stop) ask(engine, "SELECT path, p99(latency) FROM http_requests GROUP BY path");
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    with_query.push_back(appends_per_second(tables, records, 3));
+    stop = true;
+    reader.join();
+  }
+  std::printf("appends/s of one writer: %.0f alone, %.0f while a query runs (ratio %.2f)\n",
+              median(alone), median(with_query), median(with_query) / median(alone));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::size_t rows = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 10'000'000;
+  Tables tables({.rows = rows + 2'000'000, .bytes = std::size_t{8} << 30});
+  tables.declare(HttpRequest::schema());
+  QueryEngine engine(tables, {}, {"host", 0});
+  engine.set_limits({.memory_bytes = std::size_t{1} << 30, .time_ns = 600'000'000'000});
+  const double before = resident_mib();
+  {
+    Traffic traffic;
+    for (std::size_t i = 0; i < rows; ++i) {
+      tables.append(HttpRequest::schema(), std::make_shared<HttpRequest>(traffic.next()));
+    }
+  }
+  const double taken = resident_mib() - before;
+  std::printf("%zu rows of http_requests with %zu columns: %.0f MiB resident, %.1f bytes a row; by own count %.1f\n", rows,
+              HttpRequest::schema().columns.size(), taken,
+              taken * (1 << 20) / static_cast<double>(rows),
+              static_cast<double>(tables.states()[0].bytes) / static_cast<double>(rows));
+  PlainTable plain;
+  {
+    const double start = resident_mib();
+    Traffic traffic;
+    for (std::size_t i = 0; i < rows; ++i) plain.append(traffic.next());
+    plain.commit();
+    std::printf("the same in SQLite's own table, 8 columns only: %.1f bytes a row\n",
+                (resident_mib() - start) * (1 << 20) / static_cast<double>(rows));
+  }
+  const Question questions[] = {
+      {"count(*)", "SELECT count(*) FROM http_requests", ""},
+      {"scan with a filter on a number", "SELECT count(*) FROM http_requests WHERE status >= 500", ""},
+      {"scan with a filter on a text", "SELECT count(*), sum(latency) FROM http_requests WHERE method = 'POST'", ""},
+      {"scan with a filter that nothing helps",
+       "SELECT count(*) FROM http_requests WHERE latency % 7 = 3", ""},
+      {"the last 10 rows by time", "SELECT path FROM http_requests ORDER BY time_ns DESC LIMIT 10", ""},
+      {"group by path with p50 and p99",
+       "SELECT path, count(*), p50(latency), p99(latency) FROM http_requests GROUP BY path",
+       // SQLite's own table knows no percentiles: the same grouping with two cheaper aggregates.
+       "SELECT path, count(*), min(latency), max(latency) FROM http_requests GROUP BY path"},
+      {"group by status", "SELECT status, count(*), avg(latency) FROM http_requests GROUP BY status", ""},
+  };
+  for (const auto& question : questions) {
+    std::vector<double> ours, theirs;
+    std::uint64_t our_rows = 0, their_rows = 0;
+    for (int i = 0; i < 3; ++i) {
+      double start = core_seconds();
+      our_rows = ask(engine, question.ours);
+      ours.push_back(core_seconds() - start);
+      start = core_seconds();
+      their_rows = plain.run(question.plain.empty() ? question.ours : question.plain);
+      theirs.push_back(core_seconds() - start);
+    }
+    if (our_rows != their_rows) std::printf("DIFFERENT numbers of rows: %zu and %zu\n", our_rows, their_rows);
+    std::printf("%-40s %8.3f s, plain SQLite %8.3f s (ratio %.2f)\n", question.what, median(ours),
+                median(theirs), median(ours) / median(theirs));
+  }
+  measure_appends(tables, engine);
+}
