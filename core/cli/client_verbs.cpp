@@ -41,6 +41,14 @@ bool is_pipe(int descriptor) {
   return fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode);
 }
 
+// What ends a stream: a signal, or that nobody reads the output any more. A broken pipe polls as an
+// error even while nothing comes; other kinds of files do not. The first one is to be closed.
+std::vector<int> stream_interrupts() {
+  std::vector<int> interrupts = {interrupt_descriptor()};
+  if (is_pipe(STDOUT_FILENO)) interrupts.push_back(STDOUT_FILENO);
+  return interrupts;
+}
+
 }  // namespace
 
 int ask_daemon(const std::string& socket, const std::string& verb,
@@ -54,13 +62,27 @@ int ask_daemon(const std::string& socket, const std::string& verb,
   return kExitSuccess;
 }
 
+int query_daemon(const std::string& socket, const std::string& sql, QueryFormat format) {
+  std::signal(SIGPIPE, SIG_IGN);
+  auto client = ControlClient::connect(socket);
+  if (!client) return failed(client.error());
+  const auto output = query_output(format);
+  const std::vector<int> interrupts = stream_interrupts();
+  auto result = client->query(
+      sql, [&](const std::vector<std::string>& names) { return print(output->begin(names)); },
+      [&](const std::vector<std::vector<Scalar>>& rows) { return print(output->rows(rows)); },
+      interrupts);
+  print(output->end());
+  std::fflush(stdout);
+  close(interrupts.front());
+  return result ? kExitSuccess : failed(result.error());
+}
+
 int observe_daemon(const std::string& socket, const ObserveRequest& request) {
   std::signal(SIGPIPE, SIG_IGN);
   auto client = ControlClient::connect(socket);
   if (!client) return failed(client.error());
-  // A broken pipe polls as an error even while no record comes; other kinds of files do not.
-  std::vector<int> interrupts = {interrupt_descriptor()};
-  if (is_pipe(STDOUT_FILENO)) interrupts.push_back(STDOUT_FILENO);
+  const std::vector<int> interrupts = stream_interrupts();
   auto result = client->observe(
       request,
       [&](const std::string& line) {

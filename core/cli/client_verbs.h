@@ -5,12 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "cli/query_output.h"
 #include "control/request.h"
 
 namespace trivet {
 
 int ask_daemon(const std::string& socket, const std::string& verb,
                const std::vector<std::string>& arguments, bool json);
+
+int query_daemon(const std::string& socket, const std::string& sql, QueryFormat format);
 
 int observe_daemon(const std::string& socket, const ObserveRequest& request);
 

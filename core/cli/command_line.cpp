@@ -199,6 +199,23 @@ int observe_verb(const Words& words, const Commands&) {
   return observe_daemon(socket, request);
 }
 
+int query_verb(const Words& words, const Commands&) {
+  std::string socket = kDefaultSocket, format = "table";
+  Words statement;
+  VerbLine line("query");
+  line.words(statement, -1);
+  line.option()("output,o", text_value(format, "FORMAT"), "table, json or csv.");
+  add_socket(line, socket);
+  if (auto status = line.parse(words)) return *status;
+
+  if (statement.size() != 1) {
+    return usage_error("query", "give one statement, in quotes: trivet query \"SELECT ...\"");
+  }
+  auto known = query_format(format);
+  if (!known) return usage_error("query", "-o must be table, json or csv");
+  return query_daemon(socket, statement.front(), *known);
+}
+
 int version_verb(const Words& words, const Commands&) {
   VerbLine line("version");
   if (auto status = line.parse(words)) return *status;
@@ -212,8 +229,8 @@ struct Verb {
 };
 constexpr Verb kVerbs[] = {{"run", run_verb},         {"check", check_verb},
                            {"doctor", doctor_verb},   {"status", status_verb},
-                           {"observe", observe_verb}, {"reload", reload_verb},
-                           {"version", version_verb}};
+                           {"observe", observe_verb}, {"query", query_verb},
+                           {"reload", reload_verb},   {"version", version_verb}};
 
 const Verb* find_verb(std::string_view name) {
   auto found = std::ranges::find(kVerbs, name, &Verb::name);

@@ -22,6 +22,7 @@ const std::vector<HelpPage> kPages = {
      "doctor   say which hooks this kernel offers and which would be used\n"
      "status   say how the running trivet fares\n"
      "observe  print alerts, requests or flows of the running trivet\n"
+     "query    ask records and processes in SQL\n"
      "reload   have the running trivet read its configuration again\n"
      "version  print the version\n"
      "help     print this page or that of a command\n"
@@ -91,6 +92,24 @@ const std::vector<HelpPage> kPages = {
      "        Failed requests among the last thousand.\n"
      "sudo trivet observe flows -f -n 0\n"
      "        New flows only.\n"},
+    {"query", "ask the running trivet in SQL", "query STATEMENT [-o FORMAT] [-s SOCKET]",
+     "Runs one SELECT statement of SQLite's SQL over the records in memory (alerts, flows,\n"
+     "http_requests) and over what is known of this host now (processes). The table\n"
+     "\"columns\" lists every table with its columns and what they mean.\n"
+     "\n"
+     "Columns of time are text in UTC and compare with SQLite's datetime(); <name>_ns is the\n"
+     "same as a number. Durations are in nanoseconds. p50(x), p90(x) and p99(x) are\n"
+     "percentiles. Any two tables join on pid and process_start_ns, cgroup_id or\n"
+     "socket_cookie.\n"
+     "\n"
+     "Formats: table is aligned; json is one object for each row, one a line; csv starts\n"
+     "with the names. A query may take the memory and time that [query] allows. Interrupt\n"
+     "it with Ctrl-C.\n",
+     "", "sudo trivet query \"SELECT path, count(*), p99(latency) FROM http_requests\n"
+     "                    WHERE time > datetime('now', '-5 minutes') GROUP BY path\"\n"
+     "        How requests fared in the last five minutes.\n"
+     "sudo trivet query \"SELECT name, type, meaning FROM columns WHERE table_name = 'flows'\"\n"
+     "        What there is to ask of flows.\n"},
     {"reload", "have the running trivet read its configuration again", "reload [-s SOCKET]",
      "Everything is validated first, then everything is applied: plugins are started and\n"
      "stopped as their tables say, the others run on undisturbed. On any error the old\n"

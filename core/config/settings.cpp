@@ -141,6 +141,16 @@ Result<Settings> read_settings(const Config& file, const std::vector<std::string
   settings.records_max_bytes = static_cast<std::size_t>(bytes);
   settings.records_max_age_s = static_cast<std::uint64_t>(age_s);
 
+  std::int64_t memory = static_cast<std::int64_t>(settings.query_max_memory_bytes);
+  std::int64_t time_s = static_cast<std::int64_t>(settings.query_max_time_s);
+  auto query = section(read, "query", [&](ConfigReader& table) {
+    table.range("max_memory_bytes", memory, 1 << 20, std::int64_t{1} << 40);
+    table.range("max_time_s", time_s, 1, 86400);
+  });
+  if (!query) return std::move(query).error();
+  settings.query_max_memory_bytes = static_cast<std::size_t>(memory);
+  settings.query_max_time_s = static_cast<std::uint64_t>(time_s);
+
   for (const auto& name : plugins) {
     auto plugin = read_plugin(read, name);
     if (!plugin) return std::move(plugin).error();

@@ -35,6 +35,8 @@ struct Settings {
   std::size_t records_max_rows = 100000;
   std::size_t records_max_bytes = 64 << 20;
   std::uint64_t records_max_age_s = 0;  // 0: no limit
+  std::size_t query_max_memory_bytes = 256 << 20;
+  std::uint64_t query_max_time_s = 30;
   std::vector<PluginSettings> plugins;  // in the order of the names given
 };
 

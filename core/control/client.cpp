@@ -35,6 +35,10 @@ Error nobody_answers(int code, const std::string& path) {
   return system_error(code, "cannot connect to " + path);
 }
 
+Error unexpected() {
+  return Error{"the daemon's answer is not one to this request: is it of another version?"};
+}
+
 }  // namespace
 
 Result<ControlClient> ControlClient::connect(const std::string& path) {
@@ -109,7 +113,7 @@ Result<bool> ControlClient::receive(std::string& line, const std::vector<int>& i
 
 Result<std::string> ControlClient::call(const std::string& verb,
                                         const std::vector<std::string>& arguments) {
-  if (auto sent = send(write_request({verb, arguments, {}})); !sent) return std::move(sent).error();
+  if (auto sent = send(write_request({verb, arguments, {}, {}})); !sent) return std::move(sent).error();
   std::string line;
   auto received = receive(line, {});
   if (!received) return std::move(received).error();
@@ -123,7 +127,7 @@ Result<void> ControlClient::observe(const ObserveRequest& request,
                                     const std::function<bool(const std::string&)>& line,
                                     const std::function<bool(std::uint64_t)>& dropped,
                                     const std::vector<int>& interrupts) {
-  if (auto sent = send(write_request({"observe", {}, request})); !sent) return sent;
+  if (auto sent = send(write_request({"observe", {}, request, {}})); !sent) return sent;
   std::string received_line;
   for (;;) {
     auto received = receive(received_line, interrupts);
@@ -139,10 +143,40 @@ Result<void> ControlClient::observe(const ObserveRequest& request,
       case ControlAnswer::Kind::dropped:
         if (!dropped(answer->dropped)) return {};
         break;
-      case ControlAnswer::Kind::result:
       case ControlAnswer::Kind::line:
         if (!line(answer->text)) return {};
         break;
+      default:
+        return unexpected();
+    }
+  }
+}
+
+Result<void> ControlClient::query(
+    const std::string& sql, const std::function<bool(const std::vector<std::string>&)>& columns,
+    const std::function<bool(const std::vector<std::vector<Scalar>>&)>& rows,
+    const std::vector<int>& interrupts) {
+  if (auto sent = send(write_request({"query", {}, {}, sql})); !sent) return sent;
+  std::string received_line;
+  for (;;) {
+    auto received = receive(received_line, interrupts);
+    if (!received) return std::move(received).error();
+    if (!*received) return {};
+    auto answer = parse_answer(received_line);
+    if (!answer) return std::move(answer).error();
+    switch (answer->kind) {
+      case ControlAnswer::Kind::error:
+        return answer->error;
+      case ControlAnswer::Kind::end:
+        return {};
+      case ControlAnswer::Kind::columns:
+        if (!columns(answer->columns)) return {};
+        break;
+      case ControlAnswer::Kind::rows:
+        if (!rows(answer->rows)) return {};
+        break;
+      default:
+        return unexpected();
     }
   }
 }

@@ -23,6 +23,13 @@ class ControlClient {
   // Runs a verb: its answer as JSON text, or the daemon's error.
   Result<std::string> call(const std::string& verb, const std::vector<std::string>& arguments);
 
+  // Runs a statement: calls `columns` once with the names, then `rows` with some rows at a time.
+  // Returns at the end, or when either returns false, or at an interrupt as observe() does.
+  Result<void> query(const std::string& sql,
+                     const std::function<bool(const std::vector<std::string>&)>& columns,
+                     const std::function<bool(const std::vector<std::vector<Scalar>>&)>& rows,
+                     const std::vector<int>& interrupts = {});
+
   // Calls `line` for each record, printed as the request says, and `dropped` with each count of
   // records that were lost because this client was slow. Returns at the end, or when either returns
   // false, or when one of the descriptors `interrupts` is readable or broken.

@@ -15,6 +15,7 @@ constexpr std::size_t kBatchRows = 64;
 }  // namespace
 
 Connection::~Connection() {
+  if (query_) query_->cancel();
   close(socket_);
 }
 
@@ -75,8 +76,20 @@ void Connection::stream(const ObserveRequest& request, std::vector<Row> rows,
   heading_of_ = {};
 }
 
+void Connection::answer(std::shared_ptr<QueryJob> query) {
+  streaming_ = true;
+  query_ = std::move(query);
+}
+
 std::uint64_t Connection::fill(const Origin& origin, std::size_t output_bytes) {
   std::uint64_t lost = 0;
+  if (query_) {
+    if (output_.size() < output_bytes && !query_->take(output_)) {
+      query_.reset();
+      streaming_ = false;
+    }
+    return lost;
+  }
   while (streaming_ && output_.size() < output_bytes) {
     if (rows_.empty() && follower_) {
       auto rows = follower_->take(kBatchRows);

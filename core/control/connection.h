@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "control/query_job.h"
 #include "control/request.h"
 #include "records/format.h"
 #include "records/tables.h"
@@ -44,8 +45,9 @@ class Connection {
   // Starts to send rows: those given, and then the follower's if there is one.
   void stream(const ObserveRequest& request, std::vector<Row> rows,
               std::shared_ptr<Follower> follower);
-  // Turns rows into output until the buffer holds `output_bytes`. Returns rows that the client
-  // lost.
+  // Starts to send a query's answer. The query ends with the connection.
+  void answer(std::shared_ptr<QueryJob> query);
+  // Turns rows into output until the buffer holds `output_bytes`. Returns rows that the client lost.
   std::uint64_t fill(const Origin& origin, std::size_t output_bytes);
 
   // Closes once everything has been written.
@@ -66,7 +68,8 @@ class Connection {
   bool waiting_ = false;
   bool finishing_ = false;
 
-  bool streaming_ = false;
+  bool streaming_ = false;  // rows, or a query's answer
+  std::shared_ptr<QueryJob> query_;
   ObserveRequest request_;
   std::deque<Row> rows_;
   std::shared_ptr<Follower> follower_;

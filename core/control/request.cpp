@@ -2,6 +2,8 @@
 #include "control/request.h"
 
 #include <array>
+#include <charconv>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "text/escape.h"
@@ -65,6 +67,24 @@ Result<void> parse_observe(const Json& json, ObserveRequest& observe) {
   return {};
 }
 
+Result<void> parse_query(const Json& json, std::string& sql) {
+  for (const auto& [key, value] : json.items()) {
+    if (key == "verb") continue;
+    if (key != "sql") return Error{"request: unknown member \"" + printable(key) + "\""};
+    if (!value.is_string()) return wrong(key, "a string");
+    sql = value.get<std::string>();
+  }
+  if (sql.empty()) return wrong("sql", "a SELECT statement");
+  return {};
+}
+
+Scalar scalar_of(const Json& json) {
+  if (json.is_number_integer()) return json.get<std::int64_t>();
+  if (json.is_number()) return json.get<double>();
+  if (json.is_string()) return json.get<std::string>();
+  return {};
+}
+
 Result<void> parse_arguments(const Json& json, std::vector<std::string>& arguments) {
   for (const auto& [key, value] : json.items()) {
     if (key == "verb") continue;
@@ -96,6 +116,7 @@ Result<ControlRequest> parse_request(std::string_view line) {
   ControlRequest request;
   request.verb = verb->get<std::string>();
   auto parsed = request.verb == "observe" ? parse_observe(json, request.observe.emplace())
+                : request.verb == "query" ? parse_query(json, request.query.emplace())
                                           : parse_arguments(json, request.arguments);
   if (!parsed) return std::move(parsed).error();
   return request;
@@ -110,6 +131,8 @@ std::string write_request(const ControlRequest& request) {
     json["limit"] = observe->limit;
     json["format"] = name_of(observe->format);
     json["colour"] = observe->colour;
+  } else if (request.query) {
+    json["sql"] = *request.query;
   } else {
     json["arguments"] = request.arguments;
   }
@@ -144,6 +167,37 @@ std::string write_line(std::string_view line) {
   return out + "}\n";
 }
 
+std::string write_columns(const std::vector<std::string>& names) {
+  return line_of(Json{{"columns", names}});
+}
+
+void append_row(std::string& rows, std::span<const Cell> cells) {
+  rows += rows.empty() ? "{\"rows\":[[" : ",[";
+  char separator = 0;
+  for (const auto& cell : cells) {
+    if (separator != 0) rows += separator;
+    separator = ',';
+    if (auto text = std::get_if<std::string_view>(&cell)) {
+      append_json_string(rows, *text);
+      continue;
+    }
+    char buffer[32];
+    if (auto number = std::get_if<std::int64_t>(&cell)) {
+      rows.append(buffer, std::to_chars(buffer, std::end(buffer), *number).ptr);
+    } else if (auto real = std::get_if<double>(&cell); real && std::isfinite(*real)) {
+      std::string_view digits(buffer, std::to_chars(buffer, std::end(buffer), *real).ptr);
+      rows += digits;
+      // A number without either would be read as an integer.
+      if (digits.find_first_of(".e") == digits.npos) rows += ".0";
+    } else {
+      rows += "null";
+    }
+  }
+  rows += ']';
+}
+
+std::string end_rows(std::string&& rows) { return std::move(rows) + "]}\n"; }
+
 Result<ControlAnswer> parse_answer(std::string_view line) {
   Json json = parse(line);
   Error nonsense{"the daemon's answer is not understood: is it of another version?"};
@@ -151,21 +205,50 @@ Result<ControlAnswer> parse_answer(std::string_view line) {
   const std::string& kind = json.begin().key();
   const Json& value = json.begin().value();
   using Kind = ControlAnswer::Kind;
-  if (kind == "result") return ControlAnswer{Kind::result, value.dump(), {}, 0};
-  if (kind == "record") return ControlAnswer{Kind::line, value.dump(), {}, 0};
-  if (kind == "end") return ControlAnswer{Kind::end, {}, {}, 0};
+  ControlAnswer answer{};
+  if (kind == "result" || kind == "record") {
+    answer.kind = kind == "result" ? Kind::result : Kind::line;
+    answer.text = value.dump();
+    return answer;
+  }
+  if (kind == "end") {
+    answer.kind = Kind::end;
+    return answer;
+  }
   if (kind == "line" && value.is_string()) {
-    return ControlAnswer{Kind::line, value.get<std::string>(), {}, 0};
+    answer.kind = Kind::line;
+    answer.text = value.get<std::string>();
+    return answer;
   }
   if (kind == "dropped" && value.is_number_unsigned()) {
-    return ControlAnswer{Kind::dropped, {}, {}, value.get<std::uint64_t>()};
+    answer.kind = Kind::dropped;
+    answer.dropped = value.get<std::uint64_t>();
+    return answer;
   }
   if (kind == "error" && value.is_string()) {
-    Error error{value.get<std::string>()};
+    answer.kind = Kind::error;
+    answer.error.message = value.get<std::string>();
     if (auto code = json.find("code"); code != json.end() && code->is_number_integer()) {
-      error.code = code->get<int>();
+      answer.error.code = code->get<int>();
     }
-    return ControlAnswer{Kind::error, {}, std::move(error), 0};
+    return answer;
+  }
+  if (kind == "columns" && value.is_array()) {
+    answer.kind = Kind::columns;
+    for (const auto& name : value) {
+      if (!name.is_string()) return nonsense;
+      answer.columns.push_back(name.get<std::string>());
+    }
+    return answer;
+  }
+  if (kind == "rows" && value.is_array()) {
+    answer.kind = Kind::rows;
+    for (const auto& row : value) {
+      if (!row.is_array()) return nonsense;
+      auto& cells = answer.rows.emplace_back();
+      for (const auto& cell : row) cells.push_back(scalar_of(cell));
+    }
+    return answer;
   }
   return nonsense;
 }

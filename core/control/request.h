@@ -5,11 +5,14 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "query/row_sink.h"
 #include "trivet/result.h"
+#include "trivet/value.h"
 
 namespace trivet {
 
@@ -28,6 +31,7 @@ struct ControlRequest {
   std::string verb;
   std::vector<std::string> arguments;
   std::optional<ObserveRequest> observe;  // set if verb is "observe"
+  std::optional<std::string> query;       // set if verb is "query": the statement
 };
 
 // Records that one `observe` may begin with.
@@ -47,12 +51,19 @@ std::string write_end();
 std::string write_record(std::string_view json);
 // A line that a person reads.
 std::string write_line(std::string_view line);
+// The names of a query's columns.
+std::string write_columns(const std::vector<std::string>& names);
+// Rows of a query: begun by the first row in an empty string, ended by end_rows().
+void append_row(std::string& rows, std::span<const Cell> cells);
+std::string end_rows(std::string&& rows);
 
 struct ControlAnswer {
-  enum class Kind { result, error, line, dropped, end } kind;
-  std::string text;  // JSON text of a result, a line to print, or of a record
+  enum class Kind { result, error, line, dropped, columns, rows, end } kind;
+  std::string text;           // JSON text of a result, a line to print, or of a record
   Error error;
   std::uint64_t dropped = 0;
+  std::vector<std::string> columns;
+  std::vector<std::vector<Scalar>> rows;
 };
 // Parses one line from the daemon.
 Result<ControlAnswer> parse_answer(std::string_view line);

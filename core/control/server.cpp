@@ -78,7 +78,7 @@ bool permitted(const Peer& peer, std::optional<gid_t> group) {
 class ControlServer::Loop {
  public:
   Loop(int listener, int epoll, int wake, Tables& tables, OriginNow origin, Dispatch dispatch,
-       Log& log, const ControlOptions& options)
+       RunQuery run_query, Log& log, const ControlOptions& options)
       : listener_(listener),
         epoll_(epoll),
         wake_(std::make_shared<Descriptor>(wake)),
@@ -86,6 +86,7 @@ class ControlServer::Loop {
         origin_(std::move(origin)),
         log_(log),
         options_(options),
+        queries_(std::move(run_query), options.max_queries, [event = wake_] { signal(*event); }),
         verbs_(std::move(dispatch), [event = wake_] { signal(*event); }),
         thread_([this] { run(); }) {}
 
@@ -244,6 +245,13 @@ class ControlServer::Loop {
       connection.send(write_error(request.error()));
     } else if (request->observe) {
       observe(connection, *request->observe);
+    } else if (request->query) {
+      auto job = queries_.start(std::move(*request->query));
+      if (job) {
+        connection.answer(std::move(*job));
+      } else {
+        connection.send(write_error(job.error()));
+      }
     } else {
       connection.set_waiting(true);
       verbs_.run(connection.id(), std::move(*request));
@@ -300,13 +308,14 @@ class ControlServer::Loop {
   std::uint64_t next_id_ = kFirstClient;
   bool accepting_ = true;
 
+  QueryRunner queries_;
   VerbRunner verbs_;
   std::thread thread_;
 };
 
 Result<std::unique_ptr<ControlServer>> ControlServer::start(int listener, Tables& tables,
                                                             OriginNow origin, Dispatch dispatch,
-                                                            Log& log,
+                                                            RunQuery run_query, Log& log,
                                                             const ControlOptions& options) {
   fcntl(listener, F_SETFL, O_NONBLOCK);
   int epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -317,8 +326,10 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(int listener, Tables
     close(listener);
     return error;
   }
-  return std::unique_ptr<ControlServer>(new ControlServer(std::make_unique<Loop>(
-      listener, epoll, wake, tables, std::move(origin), std::move(dispatch), log, options)));
+  return std::unique_ptr<ControlServer>(
+      new ControlServer(std::make_unique<Loop>(listener, epoll, wake, tables, std::move(origin),
+                                               std::move(dispatch), std::move(run_query), log,
+                                               options)));
 }
 
 ControlServer::ControlServer(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "control/query_runner.h"
 #include "records/format.h"
 #include "records/tables.h"
 #include "trivet/log.h"
@@ -27,6 +28,7 @@ using Dispatch =
 struct ControlOptions {
   std::optional<gid_t> group;  // whose members may use the socket, beside root and this user
   std::size_t max_clients = 64;
+  std::size_t max_queries = 4;     // at a time
   std::size_t max_request_bytes = 64 << 10;
   FollowerLimits follower{4096, 16 << 20};  // what waits for one client
   std::size_t output_bytes = 1 << 20; // that wait in one client's buffer before rows are held back
@@ -42,11 +44,12 @@ struct ControlCounts {
 class ControlServer {
  public:
   // Serves a listening Unix socket, which it owns from now on. `dispatch` is called on the server's
-  // verb thread, one verb at a time. Everything else that is passed must outlive the server.
-  static Result<std::unique_ptr<ControlServer>> start(int listener, Tables& tables,
-                                                      OriginNow origin, Dispatch dispatch, Log& log,
+  // verb thread, one verb at a time, `run_query` on a thread for each query. Everything else that is passed must outlive the server.
+  static Result<std::unique_ptr<ControlServer>> start(int listener, Tables& tables, OriginNow origin,
+                                                      Dispatch dispatch, RunQuery run_query,
+                                                      Log& log,
                                                       const ControlOptions& options);
-  // Closes all connections and joins both threads, waiting for a verb that is running.
+  // Closes all connections and joins all threads, waiting for a verb that is running.
   ~ControlServer();
   ControlServer(const ControlServer&) = delete;
 

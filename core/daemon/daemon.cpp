@@ -17,6 +17,7 @@
 #include "daemon/lifecycle_object.h"
 #include "daemon/self_metrics.h"
 #include "daemon/status.h"
+#include "query/process_table.h"
 #include "trivet/records/alert.h"
 #include "trivet/records/flow.h"
 #include "trivet/records/http_request.h"
@@ -40,6 +41,13 @@ TableLimits table_limits(const Settings& settings) {
   return {settings.records_max_rows, settings.records_max_bytes,
           settings.records_max_age_s * 1'000'000'000};
 }
+
+QueryLimits query_limits(const Settings& settings) {
+  return {settings.query_max_memory_bytes, settings.query_max_time_s * 1'000'000'000};
+}
+
+// What is known of this host now, as tables beside the records.
+std::vector<LiveTable> live_tables(const Facts& facts) { return {process_table(facts)}; }
 
 // What only a restart changes.
 std::string fixed_settings(const Settings& settings) {
@@ -125,10 +133,15 @@ Result<void> Daemon::start() {
       return Error{"plugin " + plugin.name + " did not start: " + plugin.reason +
                    "; set enabled = false in [" + plugin.name + "] to run without it"};
 
+  queries_ = std::make_unique<QueryEngine>(*tables_, live_tables(*facts_), origin);
+  queries_->set_limits(query_limits(*settings));
   auto control = ControlServer::start(
       listener->release(), *tables_, origin,
       [this](const std::string& verb, const std::vector<std::string>& arguments) {
         return run_verb(verb, arguments);
+      },
+      [this](const std::string& sql, RowSink& sink, const std::atomic<bool>& cancelled) {
+        return queries_->run(sql, sink, cancelled);
       },
       log_, {.group = options_.control_group});
   if (!control) return control.error();
@@ -240,6 +253,7 @@ Result<std::string> Daemon::reload() {
   log_.configure(settings->log_level, settings->log_json);
   registry_->set_max_series(settings->metrics_max_series);
   tables_->set_limits(table_limits(*settings));
+  queries_->set_limits(query_limits(*settings));
   plugins_->apply(std::move(*prepared));
   log_.info("the configuration has been reloaded");
   const bool needs_restart = fixed_settings(*settings) != settings_in_force_;
@@ -266,7 +280,7 @@ Result<std::string> Daemon::run_verb(const std::string& verb,
   for (auto* host : plugins_->hosts())
     for (const auto& offered : host->verbs())
       if (offered.name == verb) return host->run_verb(verb, arguments);
-  std::vector<std::string> known{"status", "reload", "observe"};
+  std::vector<std::string> known{"status", "reload", "observe", "query"};
   for (auto* host : plugins_->hosts())
     for (const auto& offered : host->verbs()) known.push_back(offered.name);
   const auto near = nearest(verb, known);

@@ -23,6 +23,7 @@
 #include "lanes/reader.h"
 #include "log/stream_log.h"
 #include "metrics/registry.h"
+#include "query/engine.h"
 #include "records/tables.h"
 
 namespace trivet {
@@ -73,6 +74,7 @@ class Daemon {
   std::unique_ptr<lanes::LaneReader> reader_;
   std::jthread reader_thread_;
   std::unique_ptr<Printer> printer_;
+  std::unique_ptr<QueryEngine> queries_;
   std::unique_ptr<ControlServer> control_;
   std::string settings_in_force_;  // those that only a restart changes, as text
   Time started_;

@@ -16,6 +16,7 @@
 #include "control/json_text.h"
 #include "control/server.h"
 #include "log/stream_log.h"
+#include "query/engine.h"
 #include "temporary_folder.h"
 #include "trivet/records/alert.h"
 #include "trivet/records/flow.h"
@@ -49,12 +50,11 @@ class Served {
       }
       return Error{"unknown verb \"" + verb + "\""};
     };
-    auto started = ControlServer::start(
-        listen_at(path()), tables,
-        [] {
-          return Origin{"host", 0};
-        },
-        dispatch, log, options);
+    auto run_query = [this](const std::string& sql, RowSink& sink, const std::atomic<bool>& cancelled) {
+      return engine.run(sql, sink, cancelled);
+    };
+    auto started = ControlServer::start(listen_at(path()), tables, [] { return Origin{"host", 0}; }, dispatch, run_query,
+                                        log, options);
     REQUIRE(started);
     server = std::move(*started);
   }
@@ -76,6 +76,7 @@ class Served {
   TemporaryFolder folder;
   StreamLog log{STDERR_FILENO, LogLevel::error, false};
   Tables tables{{100'000, 256 << 20}};
+  QueryEngine engine{tables, {}, {"host", 0}};
   std::atomic<bool> released = false;
   std::unique_ptr<ControlServer> server;
 };
