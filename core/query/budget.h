@@ -20,6 +20,8 @@ class Budget {
   // False, and nothing charged, if that would be too much.
   bool charge(std::size_t bytes);
   void release(std::size_t bytes);
+  std::size_t bytes() const { return bytes_; }
+  std::size_t left() const { return bytes_ - used_; }
   // Whether anything was ever refused.
   bool exceeded() const { return exceeded_; }
 

@@ -3,6 +3,7 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <new>
@@ -24,6 +25,7 @@ struct Plan {
   std::vector<Term> terms;
   int order_column = -1;
   bool descending = false;
+  std::vector<std::size_t> used;  // the schema's columns that will be read, but for late ones
 };
 
 struct VirtualTable : sqlite3_vtab {
@@ -102,6 +104,16 @@ std::optional<Comparison> comparison_of(int operation, const SqlColumn& column) 
   }
 }
 
+// Bit 63 stands for that column and all behind it: these are left out.
+std::vector<std::size_t> used_columns(const std::vector<SqlColumn>& columns, sqlite3_uint64 mask) {
+  std::vector<std::size_t> used;
+  for (std::size_t i = 0; i < std::min<std::size_t>(columns.size(), 63); ++i) {
+    if ((mask >> i & 1) == 0) continue;
+    if (used.empty() || used.back() != columns[i].source) used.push_back(columns[i].source);
+  }
+  return used;
+}
+
 int best_index(sqlite3_vtab* base, sqlite3_index_info* info) {
   return guarded([&] {
     auto& table = *static_cast<VirtualTable*>(base);
@@ -128,6 +140,7 @@ int best_index(sqlite3_vtab* base, sqlite3_index_info* info) {
         plan.order_column = info->aOrderBy[0].iColumn;
         plan.descending = info->aOrderBy[0].desc != 0;
         info->orderByConsumed = 1;
+        plan.used = used_columns(columns, info->colUsed);
       }
     }
     info->idxNum = static_cast<int>(table.plans.size());
@@ -224,7 +237,8 @@ int filter(sqlite3_vtab_cursor* base, int plan_number, const char*, int count,
     }
     std::optional<RowScan::Order> order;
     if (plan.order_column >= 0) {
-      order = {&table.columns()[static_cast<std::size_t>(plan.order_column)], plan.descending};
+      order = {&table.columns()[static_cast<std::size_t>(plan.order_column)], plan.descending,
+               plan.used};
     }
     cursor.scan.reset();
     cursor.scan.emplace(table, std::move(filters), order);
@@ -246,8 +260,10 @@ int column(sqlite3_vtab_cursor* base, sqlite3_context* context, int number) {
   return guarded([&] {
     auto& cursor = *static_cast<Cursor*>(base);
     const SqlColumn& column = cursor.columns[number];
-    const ColumnView& view = cursor.segment->column(column.source);
-    const std::size_t row = cursor.row->row;
+    const ColumnView* copy = cursor.row->sorted ? &cursor.row->sorted->views[column.source] : nullptr;
+    const bool copied = copy && copy->codes;
+    const ColumnView& view = copied ? *copy : cursor.segment->column(column.source);
+    const std::size_t row = copied ? cursor.row->sorted_row : cursor.row->row;
     if (view.null(row)) return SQLITE_OK;
     const std::uint64_t raw = view.raw(row);
     switch (column.form) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <compare>
+#include <cstring>
 #include <deque>
 #include <limits>
 #include <new>
@@ -116,6 +117,7 @@ class RowScan::Ordered {
         table_(scan.table_),
         column_(*order.column),
         descending_(order.descending),
+        used_(std::move(order.used)),
         shift_(shift_of(column_, table_)),
         ranks_(is_number(column_.form) ? nullptr : &table_.ranks(column_)) {
     for (std::uint32_t i = 0; i < table_.parts().size(); ++i) {
@@ -123,7 +125,7 @@ class RowScan::Ordered {
                              ? range_of(table_.parts()[i], column_.source, shift_)
                              : std::nullopt;
       // Nothing comes before this, so what is not known is looked at first.
-      Source source{i, Key{false, 0}, false, {}, 0, {}, 0, 0};
+      Source source{i, Key{false, 0}, false, {}, 0, {}, 0, 0, nullptr};
       if (range) source.first = key_of_number(descending_ ? range->largest : range->smallest);
       waiting_.push_back(std::move(source));
     }
@@ -137,7 +139,10 @@ class RowScan::Ordered {
   std::optional<RowPlace> next() {
     for (;;) {
       if (current_) {
-        if (current_->at < run_end_) return RowPlace{current_->segment, current_->rows[current_->at++]};
+        if (current_->at < run_end_) {
+          const auto at = static_cast<std::uint32_t>(current_->at++);
+          return RowPlace{current_->segment, current_->rows[at], at, current_->sorted.get()};
+        }
         if (current_->at < current_->rows.size()) {
           begin_run(*current_);
           if (waiting_.empty() || !(waiting_.front().first < current_->first)) continue;
@@ -153,7 +158,7 @@ class RowScan::Ordered {
       current_ = std::move(waiting_.back());
       waiting_.pop_back();
       run_end_ = current_->at;
-      if (!current_->sorted) sort(*current_);
+      if (!current_->is_sorted) sort(*current_);
     }
   }
 
@@ -167,12 +172,13 @@ class RowScan::Ordered {
   struct Source {
     std::uint32_t segment;
     Key first;  // no row that is left comes before this
-    bool sorted;
+    bool is_sorted;
     std::vector<std::uint32_t> rows;
     std::size_t at;
     std::vector<std::uint32_t> run_ends;  // in `rows`, where the next value begins; empty: not known
     std::size_t run;
     std::size_t charged;
+    std::unique_ptr<SortedColumns> sorted;
   };
   static bool later(const Source& left, const Source& right) { return right.first < left.first; }
 
@@ -181,7 +187,9 @@ class RowScan::Ordered {
     return turned({true, static_cast<std::uint64_t>(number) ^ (std::uint64_t{1} << 63)});
   }
   Key key(const Source& source, std::uint32_t row) const {
-    const ColumnView& view = table_.parts()[source.segment].segment->column(column_.source);
+    return key(source, table_.parts()[source.segment].segment->column(column_.source), row);
+  }
+  Key key(const Source& source, const ColumnView& view, std::size_t row) const {
     if (ranks_) {
       const std::uint64_t code = view.raw(row);
       return turned({code != 0, code == 0 ? 0 : (*ranks_)[source.segment][code]});
@@ -191,7 +199,9 @@ class RowScan::Ordered {
 
   // The rows from here on that have the same value, as far as that is known without a look at each.
   void begin_run(Source& source) {
-    source.first = key(source, source.rows[source.at]);
+    const ColumnView* copy = source.sorted ? &source.sorted->views[column_.source] : nullptr;
+    source.first = copy && copy->codes ? key(source, *copy, source.at)
+                                       : key(source, source.rows[source.at]);
     while (source.run < source.run_ends.size() && source.run_ends[source.run] <= source.at) ++source.run;
     run_end_ = source.run < source.run_ends.size() ? source.run_ends[source.run] : source.at + 1;
   }
@@ -202,7 +212,7 @@ class RowScan::Ordered {
   }
 
   void sort(Source& source) {
-    source.sorted = true;
+    source.is_sorted = true;
     const auto& part = table_.parts()[source.segment];
     if (!scan_.enter(source.segment)) return;
     source.charged = part.rows * (sizeof(source.rows[0]) + sizeof(source.run_ends[0]));
@@ -224,7 +234,12 @@ class RowScan::Ordered {
       last = here;
       source.rows.push_back(row);
     }
-    if (in_order) return;
+    if (in_order) return;  // and read in order
+    put_in_order(source, smallest, largest);
+    copy_columns(source);
+  }
+
+  void put_in_order(Source& source, const Key& smallest, const Key& largest) const {
     if (smallest.present == largest.present && largest.value - smallest.value < kMaxCounted) {
       sort_by_counting(source, smallest.value, largest.value - smallest.value + 1);
       return;
@@ -247,10 +262,43 @@ class RowScan::Ordered {
     source.run_ends = std::move(start);
   }
 
+  // As far as there is memory for it: it saves time only.
+  void copy_columns(Source& source) {
+    const Segment& segment = *table_.parts()[source.segment].segment;
+    const std::size_t rows = source.rows.size();
+    auto sorted = std::make_unique<SortedColumns>();
+    sorted->views.resize(table_.schema().columns.size());
+    for (const std::size_t number : used_) {
+      const ColumnView& from = segment.column(number);
+      const std::size_t bytes = rows * (from.width + (from.nulls ? 1 : 0));
+      if (from.width == 0) continue;
+      if (Budget* budget = Budget::current()) {
+        // The second half of the memory is for what SQLite makes of the rows.
+        if (budget->left() < budget->bytes() / 2 + bytes || !budget->charge(bytes)) break;
+      }
+      source.charged += bytes;
+      charged_ += bytes;
+      auto& codes = sorted->codes.emplace_back(rows * from.width);
+      for (std::size_t i = 0; i < rows; ++i) {
+        std::memcpy(codes.data() + i * from.width, from.codes + source.rows[i] * from.width, from.width);
+      }
+      ColumnView& to = sorted->views[number];
+      to = from;
+      to.codes = codes.data();
+      if (from.nulls) {
+        auto& nulls = sorted->nulls.emplace_back(rows);
+        for (std::size_t i = 0; i < rows; ++i) nulls[i] = from.nulls[source.rows[i]];
+        to.nulls = nulls.data();
+      }
+    }
+    source.sorted = std::move(sorted);
+  }
+
   RowScan& scan_;
   TableRows& table_;
   const SqlColumn& column_;
   const bool descending_;
+  const std::vector<std::size_t> used_;
   const std::int64_t shift_;
   const TableRows::Ranks* const ranks_;
   std::vector<Source> waiting_;  // a heap: the one with the smallest first key in front
@@ -261,7 +309,7 @@ class RowScan::Ordered {
 
 RowScan::RowScan(TableRows& table, std::vector<RowFilter> filters, std::optional<Order> order)
     : table_(table), filters_(std::move(filters)) {
-  if (order) ordered_ = std::make_unique<Ordered>(*this, *order);
+  if (order) ordered_ = std::make_unique<Ordered>(*this, std::move(*order));
 }
 
 RowScan::~RowScan() = default;
@@ -309,7 +357,8 @@ std::optional<RowPlace> RowScan::next() {
     for (; row_ < rows_; ++row_) {
       if (row_ % kRowsBetweenLooks == kRowsBetweenLooks - 1 && table_.stopped()) return std::nullopt;
       if (passes(row_)) {
-        return RowPlace{static_cast<std::uint32_t>(segment_ - 1), static_cast<std::uint32_t>(row_++)};
+        return RowPlace{static_cast<std::uint32_t>(segment_ - 1), static_cast<std::uint32_t>(row_++), 0,
+                        nullptr};
       }
     }
     if (segment_ >= table_.parts().size() || table_.stopped()) return std::nullopt;

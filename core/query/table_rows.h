@@ -19,10 +19,20 @@
 
 namespace trivet {
 
+// Copies of some columns of a segment in the order in which its rows are wanted: rows that follow each
+// other lie beside each other, where the segment itself would be read all over the place.
+struct SortedColumns {
+  std::vector<ColumnView> views;          // by the schema's column; without codes where there is no copy
+  std::vector<std::vector<std::byte>> codes;
+  std::vector<std::vector<std::uint8_t>> nulls;
+};
+
 // Where a row is.
 struct RowPlace {
   std::uint32_t segment;
   std::uint32_t row;
+  std::uint32_t sorted_row;      // in `sorted`
+  const SortedColumns* sorted;   // nullptr: none. Until the next row is asked for
 };
 
 class TableRows {
@@ -75,6 +85,7 @@ class RowScan {
   struct Order {
     const SqlColumn* column;
     bool descending;
+    std::vector<std::size_t> used;  // the schema's columns that will be read
   };
 
   RowScan(TableRows& table, std::vector<RowFilter> filters, std::optional<Order> order);
