@@ -105,7 +105,8 @@ const std::vector<HelpPage> kPages = {
      "Formats: table is aligned; json is one object for each row, one a line; csv starts\n"
      "with the names. A query may take the memory and time that [query] allows. Interrupt\n"
      "it with Ctrl-C.\n",
-     "", "sudo trivet query \"SELECT path, count(*), p99(latency) FROM http_requests\n"
+     "",
+     "sudo trivet query \"SELECT path, count(*), p99(latency) FROM http_requests\n"
      "                    WHERE time > datetime('now', '-5 minutes') GROUP BY path\"\n"
      "        How requests fared in the last five minutes.\n"
      "sudo trivet query \"SELECT name, type, meaning FROM columns WHERE table_name = 'flows'\"\n"

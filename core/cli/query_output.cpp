@@ -15,7 +15,8 @@ constexpr std::size_t kRowsMeasured = 1000;
 std::string number_text(const Scalar& value) {
   char buffer[32];
   char* end = buffer;
-  if (auto v = std::get_if<std::int64_t>(&value)) end = std::to_chars(buffer, std::end(buffer), *v).ptr;
+  if (auto v = std::get_if<std::int64_t>(&value))
+    end = std::to_chars(buffer, std::end(buffer), *v).ptr;
   if (auto v = std::get_if<double>(&value)) end = std::to_chars(buffer, std::end(buffer), *v).ptr;
   return {buffer, end};
 }
@@ -165,9 +166,12 @@ std::optional<QueryFormat> query_format(std::string_view name) {
 
 std::unique_ptr<QueryOutput> query_output(QueryFormat format) {
   switch (format) {
-    case QueryFormat::json: return std::make_unique<JsonOutput>();
-    case QueryFormat::csv: return std::make_unique<CsvOutput>();
-    case QueryFormat::table: break;
+    case QueryFormat::json:
+      return std::make_unique<JsonOutput>();
+    case QueryFormat::csv:
+      return std::make_unique<CsvOutput>();
+    case QueryFormat::table:
+      break;
   }
   return std::make_unique<TableOutput>();
 }

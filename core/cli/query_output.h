@@ -24,9 +24,9 @@ class QueryOutput {
   virtual std::string end() = 0;
 };
 
-// table: aligned by the first thousand rows, hostile characters escaped, - for NULL. json: an object
-// for each row, one a line. csv: a line of names, then the rows, quoted as RFC 4180 has it; NULL is
-// empty.
+// table: aligned by the first thousand rows, hostile characters escaped, - for NULL. json: an
+// object for each row, one a line. csv: a line of names, then the rows, quoted as RFC 4180 has it;
+// NULL is empty.
 std::unique_ptr<QueryOutput> query_output(QueryFormat format);
 
 }  // namespace trivet

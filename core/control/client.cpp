@@ -113,7 +113,8 @@ Result<bool> ControlClient::receive(std::string& line, const std::vector<int>& i
 
 Result<std::string> ControlClient::call(const std::string& verb,
                                         const std::vector<std::string>& arguments) {
-  if (auto sent = send(write_request({verb, arguments, {}, {}})); !sent) return std::move(sent).error();
+  if (auto sent = send(write_request({verb, arguments, {}, {}})); !sent)
+    return std::move(sent).error();
   std::string line;
   auto received = receive(line, {});
   if (!received) return std::move(received).error();

@@ -47,7 +47,8 @@ class Connection {
               std::shared_ptr<Follower> follower);
   // Starts to send a query's answer. The query ends with the connection.
   void answer(std::shared_ptr<QueryJob> query);
-  // Turns rows into output until the buffer holds `output_bytes`. Returns rows that the client lost.
+  // Turns rows into output until the buffer holds `output_bytes`. Returns rows that the client
+  // lost.
   std::uint64_t fill(const Origin& origin, std::size_t output_bytes);
 
   // Closes once everything has been written.

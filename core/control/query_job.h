@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One query of a client of the control socket: the query's thread writes its answer, the server's loop
-// takes it. What waits in between is bounded, and makes the query wait. Thread-safe.
+// One query of a client of the control socket: the query's thread writes its answer, the server's
+// loop takes it. What waits in between is bounded, and makes the query wait. Thread-safe.
 #pragma once
 
 #include <atomic>

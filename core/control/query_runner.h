@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs the queries of the control socket, each on a thread of its own, a few at a time. Owned and used
-// by the server's loop.
+// Runs the queries of the control socket, each on a thread of its own, a few at a time. Owned and
+// used by the server's loop.
 #pragma once
 
 #include <atomic>

@@ -196,7 +196,9 @@ void append_row(std::string& rows, std::span<const Cell> cells) {
   rows += ']';
 }
 
-std::string end_rows(std::string&& rows) { return std::move(rows) + "]}\n"; }
+std::string end_rows(std::string&& rows) {
+  return std::move(rows) + "]}\n";
+}
 
 Result<ControlAnswer> parse_answer(std::string_view line) {
   Json json = parse(line);

@@ -59,7 +59,7 @@ std::string end_rows(std::string&& rows);
 
 struct ControlAnswer {
   enum class Kind { result, error, line, dropped, columns, rows, end } kind;
-  std::string text;           // JSON text of a result, a line to print, or of a record
+  std::string text;  // JSON text of a result, a line to print, or of a record
   Error error;
   std::uint64_t dropped = 0;
   std::vector<std::string> columns;

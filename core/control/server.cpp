@@ -326,10 +326,9 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(int listener, Tables
     close(listener);
     return error;
   }
-  return std::unique_ptr<ControlServer>(
-      new ControlServer(std::make_unique<Loop>(listener, epoll, wake, tables, std::move(origin),
-                                               std::move(dispatch), std::move(run_query), log,
-                                               options)));
+  return std::unique_ptr<ControlServer>(new ControlServer(
+      std::make_unique<Loop>(listener, epoll, wake, tables, std::move(origin), std::move(dispatch),
+                             std::move(run_query), log, options)));
 }
 
 ControlServer::ControlServer(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}

@@ -28,10 +28,10 @@ using Dispatch =
 struct ControlOptions {
   std::optional<gid_t> group;  // whose members may use the socket, beside root and this user
   std::size_t max_clients = 64;
-  std::size_t max_queries = 4;     // at a time
+  std::size_t max_queries = 4;  // at a time
   std::size_t max_request_bytes = 64 << 10;
   FollowerLimits follower{4096, 16 << 20};  // what waits for one client
-  std::size_t output_bytes = 1 << 20; // that wait in one client's buffer before rows are held back
+  std::size_t output_bytes = 1 << 20;  // that wait in one client's buffer before rows are held back
 };
 
 struct ControlCounts {
@@ -47,8 +47,7 @@ class ControlServer {
   // verb thread, one verb at a time, `run_query` on a thread for each query. Everything else that is passed must outlive the server.
   static Result<std::unique_ptr<ControlServer>> start(int listener, Tables& tables, OriginNow origin,
                                                       Dispatch dispatch, RunQuery run_query,
-                                                      Log& log,
-                                                      const ControlOptions& options);
+                                                      Log& log, const ControlOptions& options);
   // Closes all connections and joins all threads, waiting for a verb that is running.
   ~ControlServer();
   ControlServer(const ControlServer&) = delete;

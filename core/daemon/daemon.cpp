@@ -47,7 +47,9 @@ QueryLimits query_limits(const Settings& settings) {
 }
 
 // What is known of this host now, as tables beside the records.
-std::vector<LiveTable> live_tables(const Facts& facts) { return {process_table(facts)}; }
+std::vector<LiveTable> live_tables(const Facts& facts) {
+  return {process_table(facts)};
+}
 
 // What only a restart changes.
 std::string fixed_settings(const Settings& settings) {

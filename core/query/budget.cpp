@@ -45,21 +45,33 @@ void* reallocate(void* memory, int bytes) {
   return moved;
 }
 
-int size_of(void* memory) { return static_cast<int>(malloc_usable_size(memory)); }
+int size_of(void* memory) {
+  return static_cast<int>(malloc_usable_size(memory));
+}
 
-int round_up(int bytes) { return (bytes + 7) & ~7; }
+int round_up(int bytes) {
+  return (bytes + 7) & ~7;
+}
 
-int initialize(void*) { return SQLITE_OK; }
+int initialize(void*) {
+  return SQLITE_OK;
+}
 
 void shut_down(void*) {}
 
 }  // namespace
 
-Budget::Budget(std::size_t bytes) : bytes_(bytes) { budget_in_force = this; }
+Budget::Budget(std::size_t bytes) : bytes_(bytes) {
+  budget_in_force = this;
+}
 
-Budget::~Budget() { budget_in_force = nullptr; }
+Budget::~Budget() {
+  budget_in_force = nullptr;
+}
 
-Budget* Budget::current() { return budget_in_force; }
+Budget* Budget::current() {
+  return budget_in_force;
+}
 
 bool Budget::charge(std::size_t bytes) {
   if (bytes > bytes_ - std::min(used_, bytes_)) {
@@ -71,7 +83,9 @@ bool Budget::charge(std::size_t bytes) {
 }
 
 // SQLite may free what it allocated before the budget was in force.
-void Budget::release(std::size_t bytes) { used_ -= std::min(used_, bytes); }
+void Budget::release(std::size_t bytes) {
+  used_ -= std::min(used_, bytes);
+}
 
 void limit_sqlite_memory() {
   static std::once_flag once;

@@ -9,11 +9,16 @@ namespace {
 std::string_view unit_of(const Column& column, SqlForm form) {
   if (form == SqlForm::moment) return "UTC";
   switch (column.unit) {
-    case Unit::bytes: return "bytes";
-    case Unit::nanoseconds: return "nanoseconds";
-    case Unit::packets: return "packets";
-    case Unit::segments: return "segments";
-    case Unit::none: break;
+    case Unit::bytes:
+      return "bytes";
+    case Unit::nanoseconds:
+      return "nanoseconds";
+    case Unit::packets:
+      return "packets";
+    case Unit::segments:
+      return "segments";
+    case Unit::none:
+      break;
   }
   return "";
 }
@@ -27,12 +32,10 @@ LiveTable column_table(std::vector<const RecordSchema*> schemas) {
             for (const auto* schema : schemas) {
               for (const auto& column : sql_columns(*schema)) {
                 const Column& source = schema->columns[column.source];
-                const ColumnRow row{std::string(schema->table),
-                                    column.name,
-                                    std::string(sql_type(column.form)),
-                                    std::string(unit_of(source, column.form)),
-                                    std::string(source.otel),
-                                    std::string(source.meaning)};
+                const ColumnRow row{
+                    std::string(schema->table),         column.name,
+                    std::string(sql_type(column.form)), std::string(unit_of(source, column.form)),
+                    std::string(source.otel),           std::string(source.meaning)};
                 visit(&row);
               }
             }

@@ -33,7 +33,8 @@ std::vector<std::shared_ptr<const Segment>> listed(const LiveTable& table) {
 
 std::string seconds(std::uint64_t ns) {
   const auto tenths = ns / 100'000'000;
-  return std::to_string(tenths / 10) + (tenths % 10 ? "." + std::to_string(tenths % 10) : "") + " s";
+  return std::to_string(tenths / 10) + (tenths % 10 ? "." + std::to_string(tenths % 10) : "") +
+         " s";
 }
 
 }  // namespace

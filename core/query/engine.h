@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SQL over the records and over what is known of this host now: read-only, within limits. Each query
-// has a connection of its own and runs on its caller's thread; any number may run at once.
+// SQL over the records and over what is known of this host now: read-only, within limits. Each
+// query has a connection of its own and runs on its caller's thread; any number may run at once.
 #pragma once
 
 #include <atomic>
@@ -28,8 +28,8 @@ inline constexpr std::size_t kMaxStatementBytes = 64 << 10;
 
 class QueryEngine {
  public:
-  // `tables` must outlive the engine, and what the live tables list must too. The table `columns` is
-  // always there.
+  // `tables` must outlive the engine, and what the live tables list must too. The table `columns`
+  // is always there.
   QueryEngine(const Tables& tables, std::vector<LiveTable> live, Origin origin);
 
   // Applies to queries that start later. Any thread.

@@ -17,7 +17,9 @@ struct Values {
 };
 static_assert(sizeof(double) == sizeof(std::int64_t));
 
-double* reals(Values& values) { return reinterpret_cast<double*>(values.numbers); }
+double* reals(Values& values) {
+  return reinterpret_cast<double*>(values.numbers);
+}
 
 bool make_room(Values& values) {
   if (values.count < values.room) return true;
@@ -33,7 +35,8 @@ void take(sqlite3_context* context, int, sqlite3_value** arguments) {
   const int type = sqlite3_value_type(arguments[0]);
   if (type == SQLITE_NULL) return;
   if (type != SQLITE_INTEGER && type != SQLITE_FLOAT) {
-    sqlite3_result_error(context, "p50(), p90() and p99() are of numbers: give them a number column", -1);
+    sqlite3_result_error(context,
+                         "p50(), p90() and p99() are of numbers: give them a number column", -1);
     return;
   }
   auto* values = static_cast<Values*>(sqlite3_aggregate_context(context, sizeof(Values)));
@@ -82,9 +85,9 @@ int add_percentiles(sqlite3* connection) {
     std::uintptr_t percent;
   };
   for (const auto& [name, percent] : {Percentile{"p50", 50}, {"p90", 90}, {"p99", 99}}) {
-    const int result = sqlite3_create_function_v2(
-        connection, name, 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC,
-        reinterpret_cast<void*>(percent), nullptr, take, give, nullptr);
+    const int result =
+        sqlite3_create_function_v2(connection, name, 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC,
+                                   reinterpret_cast<void*>(percent), nullptr, take, give, nullptr);
     if (result != SQLITE_OK) return result;
   }
   return SQLITE_OK;

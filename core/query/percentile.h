@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The aggregates p50(x), p90(x) and p99(x): the smallest value of x such that at least that share of all
-// values is no larger (nearest rank). NULLs do not count; without a value the result is NULL.
+// The aggregates p50(x), p90(x) and p99(x): the smallest value of x such that at least that share
+// of all values is no larger (nearest rank). NULLs do not count; without a value the result is
+// NULL.
 #pragma once
 
 struct sqlite3;

@@ -15,13 +15,19 @@ SqlForm form_of(ColumnType type) {
   switch (type) {
     case ColumnType::boolean:
     case ColumnType::integer:
-    case ColumnType::duration: return SqlForm::integer;
-    case ColumnType::number: return SqlForm::real;
-    case ColumnType::time: return SqlForm::moment;
-    case ColumnType::address: return SqlForm::address;
+    case ColumnType::duration:
+      return SqlForm::integer;
+    case ColumnType::number:
+      return SqlForm::real;
+    case ColumnType::time:
+      return SqlForm::moment;
+    case ColumnType::address:
+      return SqlForm::address;
     case ColumnType::texts:
-    case ColumnType::fields: return SqlForm::json;
-    case ColumnType::text: break;
+    case ColumnType::fields:
+      return SqlForm::json;
+    case ColumnType::text:
+      break;
   }
   return SqlForm::text;
 }
@@ -67,9 +73,12 @@ std::vector<SqlColumn> sql_columns(const RecordSchema& schema) {
 std::string_view sql_type(SqlForm form) {
   switch (form) {
     case SqlForm::integer:
-    case SqlForm::moment_ns: return "INTEGER";
-    case SqlForm::real: return "REAL";
-    default: return "TEXT";
+    case SqlForm::moment_ns:
+      return "INTEGER";
+    case SqlForm::real:
+      return "REAL";
+    default:
+      return "TEXT";
   }
 }
 
@@ -93,7 +102,10 @@ bool parse_moment(std::string_view text, MomentSpan& span) {
     if (kShape[i] == '0' ? got < '0' || got > '9' : got != kShape[i]) return false;
   }
   // What is cut off in the middle of a part or behind a separator is rounded to the whole part.
-  text = text.substr(0, text.size() < 13 ? 10 : text.size() < 16 ? 13 : text.size() < 19 ? 16 : text.size());
+  text = text.substr(0, text.size() < 13   ? 10
+                        : text.size() < 16 ? 13
+                        : text.size() < 19 ? 16
+                                           : text.size());
   tm first{};
   int hour = 0, minute = 0, second = 0;
   if (!digits(text, 0, 4, 0, first.tm_year) || !digits(text, 5, 2, 0, first.tm_mon) ||
@@ -121,9 +133,12 @@ bool parse_moment(std::string_view text, MomentSpan& span) {
     fraction += (text[i] - '0') * step;
   }
   std::int64_t length = step;
-  if (text.size() < 13) length = 86400 * kSecond;
-  else if (text.size() < 16) length = 3600 * kSecond;
-  else if (text.size() < 19) length = 60 * kSecond;
+  if (text.size() < 13)
+    length = 86400 * kSecond;
+  else if (text.size() < 16)
+    length = 3600 * kSecond;
+  else if (text.size() < 19)
+    length = 60 * kSecond;
   span.first_ns = start * kSecond + fraction;
   span.last_ns = span.first_ns + length - 1;
   return true;

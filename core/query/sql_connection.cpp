@@ -38,10 +38,9 @@ constexpr Limit kLimits[] = {{SQLITE_LIMIT_LENGTH, 64 << 20},
 // SQLite's own table-valued functions that are of use here: for columns that hold JSON.
 constexpr std::string_view kUsefulTables[] = {"json_each", "json_tree"};
 // Functions that reach beyond the query, or that make it large out of nothing.
-constexpr std::string_view kRefusedFunctions[] = {"load_extension", "fts3_tokenizer",
-                                                  "sqlite_log",     "zeroblob",
-                                                  "randomblob",     "writefile",
-                                                  "readfile",       "edit"};
+constexpr std::string_view kRefusedFunctions[] = {
+    "load_extension", "fts3_tokenizer", "sqlite_log", "zeroblob",
+    "randomblob",     "writefile",      "readfile",   "edit"};
 
 int compare(void*, int left_bytes, const void* left, int right_bytes, const void* right) {
   return compare_moments({static_cast<const char*>(left), static_cast<std::size_t>(left_bytes)},
@@ -50,10 +49,14 @@ int compare(void*, int left_bytes, const void* left, int right_bytes, const void
 
 Cell cell_of(sqlite3_stmt* statement, int column) {
   switch (sqlite3_column_type(statement, column)) {
-    case SQLITE_INTEGER: return sqlite3_column_int64(statement, column);
-    case SQLITE_FLOAT: return sqlite3_column_double(statement, column);
-    case SQLITE_NULL: return {};
-    default: break;
+    case SQLITE_INTEGER:
+      return sqlite3_column_int64(statement, column);
+    case SQLITE_FLOAT:
+      return sqlite3_column_double(statement, column);
+    case SQLITE_NULL:
+      return {};
+    default:
+      break;
   }
   auto text = static_cast<const char*>(sqlite3_column_blob(statement, column));
   const int bytes = sqlite3_column_bytes(statement, column);
@@ -78,14 +81,16 @@ std::string named_in(const std::string& message, std::string_view prefix) {
 SqlConnection::SqlConnection(std::vector<TableModule>& modules, std::function<bool()> stopped)
     : modules_(modules), stopped_(std::move(stopped)) {}
 
-SqlConnection::~SqlConnection() { sqlite3_close(connection_); }
+SqlConnection::~SqlConnection() {
+  sqlite3_close(connection_);
+}
 
 Result<std::unique_ptr<SqlConnection>> SqlConnection::open(std::vector<TableModule>& modules,
                                                            std::function<bool()> stopped) {
   std::unique_ptr<SqlConnection> made(new SqlConnection(modules, std::move(stopped)));
-  int result = sqlite3_open_v2(":memory:", &made->connection_,
-                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY | SQLITE_OPEN_NOMUTEX,
-                               nullptr);
+  int result =
+      sqlite3_open_v2(":memory:", &made->connection_,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY | SQLITE_OPEN_NOMUTEX, nullptr);
   sqlite3* connection = made->connection_;
   const auto also = [&result](int next) {
     if (result == SQLITE_OK) result = next;
@@ -100,12 +105,13 @@ Result<std::unique_ptr<SqlConnection>> SqlConnection::open(std::vector<TableModu
     also(add_percentiles(connection));
     for (auto& module : modules) also(add_table(connection, module));
     // What the authorizer would take for a write is done once before it is there.
-    also(sqlite3_exec(connection, "SELECT 1 FROM json_each('[]'), json_tree('[]')", nullptr, nullptr,
-                      nullptr));
+    also(sqlite3_exec(connection, "SELECT 1 FROM json_each('[]'), json_tree('[]')", nullptr,
+                      nullptr, nullptr));
     also(sqlite3_set_authorizer(connection, authorize, made.get()));
     sqlite3_progress_handler(connection, kInstructionsBetweenLooks, progress, made.get());
   }
-  if (result != SQLITE_OK) return Error{std::string("cannot prepare SQLite: ") + sqlite3_errstr(result)};
+  if (result != SQLITE_OK)
+    return Error{std::string("cannot prepare SQLite: ") + sqlite3_errstr(result)};
   return made;
 }
 
@@ -140,7 +146,9 @@ int SqlConnection::authorize(void* data, int action, const char* first, const ch
   }
 }
 
-int SqlConnection::progress(void* data) { return static_cast<SqlConnection*>(data)->stopped_() ? 1 : 0; }
+int SqlConnection::progress(void* data) {
+  return static_cast<SqlConnection*>(data)->stopped_() ? 1 : 0;
+}
 
 Error SqlConnection::explained(const std::string& sql) const {
   const int code = sqlite3_errcode(connection_);
@@ -169,7 +177,8 @@ Error SqlConnection::explained(const std::string& sql) const {
       for (const auto& known : module.rows->columns()) names.push_back(known.name);
     }
     const std::string meant = nearest(column, names);
-    help = meant.empty() ? "\"SELECT table_name, name, meaning FROM columns\" lists those there are; text goes in 'single quotes'"
+    help = meant.empty() ? "\"SELECT table_name, name, meaning FROM columns\" lists those there "
+                           "are; text goes in 'single quotes'"
                          : "did you mean " + meant + "?";
   } else if (code == SQLITE_ERROR && message.find("syntax error") != message.npos) {
     help = "SQL is SQLite's: https://www.sqlite.org/lang_select.html";
@@ -206,7 +215,8 @@ Result<bool> SqlConnection::select(const std::string& sql, RowSink& sink) {
   if (!sink.columns(names)) return false;
   std::vector<Cell> cells(static_cast<std::size_t>(count));
   while ((result = sqlite3_step(statement.get())) == SQLITE_ROW) {
-    for (int i = 0; i < count; ++i) cells[static_cast<std::size_t>(i)] = cell_of(statement.get(), i);
+    for (int i = 0; i < count; ++i)
+      cells[static_cast<std::size_t>(i)] = cell_of(statement.get(), i);
     if (!sink.row(cells)) return false;
   }
   if (result == SQLITE_INTERRUPT) return false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One query's connection to SQLite: an empty database in memory that knows trivet's tables and can do
-// nothing but read them. On the query's thread.
+// One query's connection to SQLite: an empty database in memory that knows trivet's tables and can
+// do nothing but read them. On the query's thread.
 #pragma once
 
 #include <functional>
@@ -20,11 +20,12 @@ class SqlConnection {
  public:
   // The modules outlive the connection. `stopped` is asked every now and then whether to give up.
   static Result<std::unique_ptr<SqlConnection>> open(std::vector<TableModule>& modules,
-                                                  std::function<bool()> stopped);
+                                                     std::function<bool()> stopped);
   ~SqlConnection();
   SqlConnection(const SqlConnection&) = delete;
 
-  // The error is SQLite's sentence and place, with what helps. True if the statement ran to its end.
+  // The error is SQLite's sentence and place, with what helps. True if the statement ran to its
+  // end.
   Result<bool> select(const std::string& sql, RowSink& sink);
 
  private:

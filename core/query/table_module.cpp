@@ -56,7 +56,8 @@ int guarded(Work work) {
   }
 }
 
-int connect(sqlite3* connection, void* data, int, const char* const*, sqlite3_vtab** table, char** error) {
+int connect(sqlite3* connection, void* data, int, const char* const*, sqlite3_vtab** table,
+            char** error) {
   return guarded([&] {
     auto& module = *static_cast<TableModule*>(data);
     if (!module.rows) module.rows = module.fill();
@@ -82,12 +83,16 @@ int disconnect(sqlite3_vtab* table) {
 bool usual_collation(const SqlColumn& column, const char* collation) {
   switch (column.form) {
     case SqlForm::integer:
-    case SqlForm::moment_ns: return true;
-    case SqlForm::moment: return sqlite3_stricmp(collation, kMomentCollation) == 0;
+    case SqlForm::moment_ns:
+      return true;
+    case SqlForm::moment:
+      return sqlite3_stricmp(collation, kMomentCollation) == 0;
     case SqlForm::text:
-    case SqlForm::address: return sqlite3_stricmp(collation, "BINARY") == 0;
+    case SqlForm::address:
+      return sqlite3_stricmp(collation, "BINARY") == 0;
     case SqlForm::real:
-    case SqlForm::json: break;
+    case SqlForm::json:
+      break;
   }
   return false;
 }
@@ -95,12 +100,16 @@ bool usual_collation(const SqlColumn& column, const char* collation) {
 std::optional<Comparison> comparison_of(int operation, const SqlColumn& column) {
   const bool ranges = column.form != SqlForm::text && column.form != SqlForm::address;
   switch (operation) {
-    case SQLITE_INDEX_CONSTRAINT_EQ: return Comparison::equal;
+    case SQLITE_INDEX_CONSTRAINT_EQ:
+      return Comparison::equal;
     case SQLITE_INDEX_CONSTRAINT_GT:
-    case SQLITE_INDEX_CONSTRAINT_GE: return ranges ? std::optional(Comparison::above) : std::nullopt;
+    case SQLITE_INDEX_CONSTRAINT_GE:
+      return ranges ? std::optional(Comparison::above) : std::nullopt;
     case SQLITE_INDEX_CONSTRAINT_LT:
-    case SQLITE_INDEX_CONSTRAINT_LE: return ranges ? std::optional(Comparison::below) : std::nullopt;
-    default: return std::nullopt;
+    case SQLITE_INDEX_CONSTRAINT_LE:
+      return ranges ? std::optional(Comparison::below) : std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -129,7 +138,8 @@ int best_index(sqlite3_vtab* base, sqlite3_index_info* info) {
       if (!constraint.usable || constraint.iColumn < 0) continue;
       const auto number = static_cast<std::size_t>(constraint.iColumn);
       const auto comparison = comparison_of(constraint.op, columns[number]);
-      if (!comparison || !usual_collation(columns[number], sqlite3_vtab_collation(info, i))) continue;
+      if (!comparison || !usual_collation(columns[number], sqlite3_vtab_collation(info, i)))
+        continue;
       plan.terms.push_back({number, *comparison});
       info->aConstraintUsage[i].argvIndex = static_cast<int>(plan.terms.size());
       passing /= *comparison == Comparison::equal ? 50 : 3;
@@ -173,11 +183,12 @@ std::pair<std::int64_t, std::int64_t> around(double number) {
   constexpr double kLimit = 9.2e18;
   if (number >= kLimit) return {static_cast<std::int64_t>(kLimit), INT64_MAX};
   if (number <= -kLimit) return {INT64_MIN, static_cast<std::int64_t>(-kLimit)};
-  return {static_cast<std::int64_t>(std::floor(number)), static_cast<std::int64_t>(std::ceil(number))};
+  return {static_cast<std::int64_t>(std::floor(number)),
+          static_cast<std::int64_t>(std::ceil(number))};
 }
 
-// The filter for one argument: at least what SQLite will let pass. None if the argument is of another
-// type than the column's, where SQLite's own rules of conversion decide.
+// The filter for one argument: at least what SQLite will let pass. None if the argument is of
+// another type than the column's, where SQLite's own rules of conversion decide.
 std::optional<RowFilter> filter_of(const SqlColumn& column, Comparison comparison,
                                    sqlite3_value* argument) {
   RowFilter filter{&column};
@@ -225,14 +236,16 @@ int filter(sqlite3_vtab_cursor* base, int plan_number, const char*, int count,
            sqlite3_value** arguments) {
   return guarded([&] {
     auto& cursor = *static_cast<Cursor*>(base);
-    const Plan& plan = static_cast<VirtualTable*>(base->pVtab)->plans[static_cast<std::size_t>(plan_number)];
+    const Plan& plan =
+        static_cast<VirtualTable*>(base->pVtab)->plans[static_cast<std::size_t>(plan_number)];
     TableRows& table = *cursor.module.rows;
     cursor.row.reset();
     std::vector<RowFilter> filters;
     for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
       // Nothing compares with NULL.
       if (sqlite3_value_type(arguments[i]) == SQLITE_NULL) return SQLITE_OK;
-      auto made = filter_of(table.columns()[plan.terms[i].column], plan.terms[i].comparison, arguments[i]);
+      auto made =
+          filter_of(table.columns()[plan.terms[i].column], plan.terms[i].comparison, arguments[i]);
       if (made) filters.push_back(std::move(*made));
     }
     std::optional<RowScan::Order> order;
@@ -250,7 +263,9 @@ int next(sqlite3_vtab_cursor* base) {
   return guarded([&] { return advance(*static_cast<Cursor*>(base)); });
 }
 
-int at_end(sqlite3_vtab_cursor* base) { return static_cast<Cursor*>(base)->row ? 0 : 1; }
+int at_end(sqlite3_vtab_cursor* base) {
+  return static_cast<Cursor*>(base)->row ? 0 : 1;
+}
 
 void give_text(sqlite3_context* context, const std::string& text) {
   sqlite3_result_text64(context, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
@@ -260,7 +275,8 @@ int column(sqlite3_vtab_cursor* base, sqlite3_context* context, int number) {
   return guarded([&] {
     auto& cursor = *static_cast<Cursor*>(base);
     const SqlColumn& column = cursor.columns[number];
-    const ColumnView* copy = cursor.row->sorted ? &cursor.row->sorted->views[column.source] : nullptr;
+    const ColumnView* copy =
+        cursor.row->sorted ? &cursor.row->sorted->views[column.source] : nullptr;
     const bool copied = copy && copy->codes;
     const ColumnView& view = copied ? *copy : cursor.segment->column(column.source);
     const std::size_t row = copied ? cursor.row->sorted_row : cursor.row->row;
@@ -311,7 +327,8 @@ int row_id(sqlite3_vtab_cursor* base, sqlite3_int64* id) {
   return SQLITE_OK;
 }
 
-// Without xCreate there is just the one table of the module's own name, and nobody can make another.
+// Without xCreate there is just the one table of the module's own name, and nobody can make
+// another.
 constexpr sqlite3_module methods() {
   sqlite3_module module{};
   module.xConnect = connect;

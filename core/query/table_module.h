@@ -13,8 +13,8 @@ struct sqlite3;
 
 namespace trivet {
 
-// One table of a connection. Made when the connection is opened, filled when a statement first names
-// it. Must outlive the connection.
+// One table of a connection. Made when the connection is opened, filled when a statement first
+// names it. Must outlive the connection.
 struct TableModule {
   const RecordSchema* schema;
   std::function<std::unique_ptr<TableRows>()> fill;

@@ -47,7 +47,8 @@ bool is_number(SqlForm form) {
 }
 
 std::string shown_address(std::string_view entry) {
-  return (entry.size() == 4 ? IpAddress::v4(entry.data()) : IpAddress::v6(entry.data())).to_string();
+  return (entry.size() == 4 ? IpAddress::v4(entry.data()) : IpAddress::v6(entry.data()))
+      .to_string();
 }
 
 }  // namespace
@@ -108,8 +109,8 @@ const TableRows::Ranks& TableRows::ranks(const SqlColumn& column) {
   return made->second;
 }
 
-// Rows by a column: each segment is sorted by itself once its first value may be due, and the segments
-// are merged. So the newest ten rows cost one segment, not the table.
+// Rows by a column: each segment is sorted by itself once its first value may be due, and the
+// segments are merged. So the newest ten rows cost one segment, not the table.
 class RowScan::Ordered {
  public:
   Ordered(RowScan& scan, Order order)
@@ -175,7 +176,8 @@ class RowScan::Ordered {
     bool is_sorted;
     std::vector<std::uint32_t> rows;
     std::size_t at;
-    std::vector<std::uint32_t> run_ends;  // in `rows`, where the next value begins; empty: not known
+    std::vector<std::uint32_t>
+        run_ends;  // in `rows`, where the next value begins; empty: not known
     std::size_t run;
     std::size_t charged;
     std::unique_ptr<SortedColumns> sorted;
@@ -200,9 +202,10 @@ class RowScan::Ordered {
   // The rows from here on that have the same value, as far as that is known without a look at each.
   void begin_run(Source& source) {
     const ColumnView* copy = source.sorted ? &source.sorted->views[column_.source] : nullptr;
-    source.first = copy && copy->codes ? key(source, *copy, source.at)
-                                       : key(source, source.rows[source.at]);
-    while (source.run < source.run_ends.size() && source.run_ends[source.run] <= source.at) ++source.run;
+    source.first =
+        copy && copy->codes ? key(source, *copy, source.at) : key(source, source.rows[source.at]);
+    while (source.run < source.run_ends.size() && source.run_ends[source.run] <= source.at)
+      ++source.run;
     run_end_ = source.run < source.run_ends.size() ? source.run_ends[source.run] : source.at + 1;
   }
 
@@ -224,7 +227,8 @@ class RowScan::Ordered {
     source.rows.reserve(part.rows);
 
     bool in_order = true;
-    Key smallest{true, std::numeric_limits<std::uint64_t>::max()}, largest{false, 0}, last{false, 0};
+    Key smallest{true, std::numeric_limits<std::uint64_t>::max()}, largest{false, 0},
+        last{false, 0};
     for (std::uint32_t row = 0; row < part.rows; ++row) {
       if (!scan_.passes(row)) continue;
       const Key here = key(source, row);
@@ -280,7 +284,8 @@ class RowScan::Ordered {
       charged_ += bytes;
       auto& codes = sorted->codes.emplace_back(rows * from.width);
       for (std::size_t i = 0; i < rows; ++i) {
-        std::memcpy(codes.data() + i * from.width, from.codes + source.rows[i] * from.width, from.width);
+        std::memcpy(codes.data() + i * from.width, from.codes + source.rows[i] * from.width,
+                    from.width);
       }
       ColumnView& to = sorted->views[number];
       to = from;
@@ -355,10 +360,11 @@ std::optional<RowPlace> RowScan::next() {
   if (ordered_) return ordered_->next();
   for (;;) {
     for (; row_ < rows_; ++row_) {
-      if (row_ % kRowsBetweenLooks == kRowsBetweenLooks - 1 && table_.stopped()) return std::nullopt;
+      if (row_ % kRowsBetweenLooks == kRowsBetweenLooks - 1 && table_.stopped())
+        return std::nullopt;
       if (passes(row_)) {
-        return RowPlace{static_cast<std::uint32_t>(segment_ - 1), static_cast<std::uint32_t>(row_++), 0,
-                        nullptr};
+        return RowPlace{static_cast<std::uint32_t>(segment_ - 1),
+                        static_cast<std::uint32_t>(row_++), 0, nullptr};
       }
     }
     if (segment_ >= table_.parts().size() || table_.stopped()) return std::nullopt;

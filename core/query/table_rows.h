@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One table as one query sees it: the segments that were there when the query first named it, filters
-// that skip what cannot match, and an order by one column. Owned by the query, on its thread.
+// One table as one query sees it: the segments that were there when the query first named it,
+// filters that skip what cannot match, and an order by one column. Owned by the query, on its
+// thread.
 #pragma once
 
 #include <atomic>
@@ -19,10 +20,10 @@
 
 namespace trivet {
 
-// Copies of some columns of a segment in the order in which its rows are wanted: rows that follow each
-// other lie beside each other, where the segment itself would be read all over the place.
+// Copies of some columns of a segment in the order in which its rows are wanted: rows that follow
+// each other lie beside each other, where the segment itself would be read all over the place.
 struct SortedColumns {
-  std::vector<ColumnView> views;          // by the schema's column; without codes where there is no copy
+  std::vector<ColumnView> views;  // by the schema's column; without codes where there is no copy
   std::vector<std::vector<std::byte>> codes;
   std::vector<std::vector<std::uint8_t>> nulls;
 };
@@ -31,8 +32,8 @@ struct SortedColumns {
 struct RowPlace {
   std::uint32_t segment;
   std::uint32_t row;
-  std::uint32_t sorted_row;      // in `sorted`
-  const SortedColumns* sorted;   // nullptr: none. Until the next row is asked for
+  std::uint32_t sorted_row;     // in `sorted`
+  const SortedColumns* sorted;  // nullptr: none. Until the next row is asked for
 };
 
 class TableRows {
@@ -55,8 +56,8 @@ class TableRows {
 
   // Whether order by this column can be had here, in memory that is worth it.
   bool can_order(const SqlColumn& column) const;
-  // By segment and code, the place of each entry of a dictionary among all entries of the column, from
-  // 1; equal entries share one. Made once.
+  // By segment and code, the place of each entry of a dictionary among all entries of the column,
+  // from 1; equal entries share one. Made once.
   using Ranks = std::vector<std::vector<std::uint32_t>>;
   const Ranks& ranks(const SqlColumn& column);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A bounded queue of new rows for one reader, filled by the tables. What does not fit drops the oldest,
-// counted. Thread-safe.
+// A bounded queue of new rows for one reader, filled by the tables. What does not fit drops the
+// oldest, counted. Thread-safe.
 #pragma once
 
 #include <atomic>

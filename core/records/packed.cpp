@@ -30,11 +30,16 @@ std::uint64_t word_of(const Scalar& value) {
 
 Scalar scalar_of(std::size_t alternative, std::uint64_t word) {
   switch (alternative) {
-    case 1: return word != 0;
-    case 2: return static_cast<std::int64_t>(word);
-    case 3: return word;
-    case 4: return std::bit_cast<double>(word);
-    default: return {};
+    case 1:
+      return word != 0;
+    case 2:
+      return static_cast<std::int64_t>(word);
+    case 3:
+      return word;
+    case 4:
+      return std::bit_cast<double>(word);
+    default:
+      return {};
   }
 }
 
@@ -96,8 +101,8 @@ Fields unpack_fields(std::string_view bytes) {
   for (Reader reader(bytes); !reader.empty();) {
     std::size_t alternative = reader.alternative();
     std::string name = reader.text();
-    Scalar value = alternative == kText ? Scalar(reader.text())
-                                        : scalar_of(alternative, reader.word());
+    Scalar value =
+        alternative == kText ? Scalar(reader.text()) : scalar_of(alternative, reader.word());
     fields.items.emplace_back(std::move(name), std::move(value));
   }
   return fields;

@@ -61,7 +61,9 @@ class Pages {
   std::byte* start_;
 };
 
-std::size_t rounded(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+std::size_t rounded(std::size_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
 
 std::uint8_t width_for(std::uint64_t span) {
   if (span == 0) return 0;
@@ -87,7 +89,8 @@ std::optional<std::string_view> entry_of(const Value& value, std::string& packed
   if (auto text = std::get_if<std::string_view>(&value)) return *text;
   packed.clear();
   if (auto address = std::get_if<IpAddress>(&value)) {
-    packed.assign(reinterpret_cast<const char*>(address->bytes.data()), address->family == 4 ? 4 : 16);
+    packed.assign(reinterpret_cast<const char*>(address->bytes.data()),
+                  address->family == 4 ? 4 : 16);
   } else if (auto texts = std::get_if<std::span<const std::string>>(&value)) {
     pack(packed, *texts);
   } else if (auto fields = std::get_if<const Fields*>(&value)) {
@@ -129,7 +132,9 @@ Segment::Segment(const RecordSchema& schema, std::unique_ptr<Store> store)
 
 Segment::~Segment() = default;
 
-std::optional<Segment::Range> Segment::range(std::size_t column) const { return ranges_[column]; }
+std::optional<Segment::Range> Segment::range(std::size_t column) const {
+  return ranges_[column];
+}
 
 std::shared_ptr<const void> Segment::record(std::size_t row) const {
   auto record = schema_->make();
@@ -144,12 +149,18 @@ Value value_at(const ColumnView& column, std::size_t row, Unpacked& unpacked) {
   if (column.null(row)) return {};
   std::uint64_t raw = column.raw(row);
   switch (column.type) {
-    case ColumnType::boolean: return raw != 0;
-    case ColumnType::integer: return static_cast<std::int64_t>(raw);
-    case ColumnType::number: return std::bit_cast<double>(raw);
-    case ColumnType::time: return Time{raw};
-    case ColumnType::duration: return Duration{static_cast<std::int64_t>(raw)};
-    default: break;
+    case ColumnType::boolean:
+      return raw != 0;
+    case ColumnType::integer:
+      return static_cast<std::int64_t>(raw);
+    case ColumnType::number:
+      return std::bit_cast<double>(raw);
+    case ColumnType::time:
+      return Time{raw};
+    case ColumnType::duration:
+      return Duration{static_cast<std::int64_t>(raw)};
+    default:
+      break;
   }
   std::string_view entry = column.entry(raw);
   switch (column.type) {
@@ -242,7 +253,8 @@ SegmentWriter::SegmentWriter(const RecordSchema& schema, std::size_t capacity)
                                   rounded((capacity + 1) * sizeof(std::string_view));
   const std::size_t number_bytes = rounded(capacity * sizeof(std::uint64_t)) + rounded(capacity);
   std::size_t bytes = number_bytes;  // the row's number
-  for (const auto& column : schema.columns) bytes += is_coded(column.type) ? coded_bytes : number_bytes;
+  for (const auto& column : schema.columns)
+    bytes += is_coded(column.type) ? coded_bytes : number_bytes;
 
   auto store = std::make_unique<Segment::Store>();
   Pages& pages = store->pages.emplace(bytes);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rows of one record type, stored by column: numbers as numbers, everything else as codes into the
-// column's own dictionary. A segment only grows, and only by its SegmentWriter; rows that were there
-// once never change, so whoever holds a segment reads rows() of them without a lock, on any thread.
+// column's own dictionary. A segment only grows, and only by its SegmentWriter; rows that were
+// there once never change, so whoever holds a segment reads rows() of them without a lock, on any
+// thread.
 #pragma once
 
 #include <atomic>
@@ -21,23 +22,29 @@ namespace trivet {
 // Where one column's values are. Valid as long as the segment.
 struct ColumnView {
   ColumnType type = ColumnType::integer;
-  bool coded = false;            // a code names an entry of the dictionary, 0 stands for no value
-  std::uint8_t width = 0;        // bytes of a code: 0, 1, 2, 4 or 8
-  std::uint64_t base = 0;        // added to each code
+  bool coded = false;      // a code names an entry of the dictionary, 0 stands for no value
+  std::uint8_t width = 0;  // bytes of a code: 0, 1, 2, 4 or 8
+  std::uint64_t base = 0;  // added to each code
   const std::byte* codes = nullptr;
-  const std::uint8_t* nulls = nullptr;  // of numbers: 1 where there is no value; nullptr: all have one
+  const std::uint8_t* nulls =
+      nullptr;  // of numbers: 1 where there is no value; nullptr: all have one
   const std::string_view* entries = nullptr;  // of a dictionary that grows
-  const std::uint32_t* ends = nullptr;        // of one that is complete: where in `heap` each entry ends
+  const std::uint32_t* ends = nullptr;  // of one that is complete: where in `heap` each entry ends
   const char* heap = nullptr;
 
   // A number's bits (boot_ns, ns, 0 or 1, a double's), or the code of an entry.
   std::uint64_t raw(std::size_t row) const {
     switch (width) {
-      case 0: return base;
-      case 1: return base + static_cast<std::uint8_t>(codes[row]);
-      case 2: return base + read<std::uint16_t>(row);
-      case 4: return base + read<std::uint32_t>(row);
-      default: return base + read<std::uint64_t>(row);
+      case 0:
+        return base;
+      case 1:
+        return base + static_cast<std::uint8_t>(codes[row]);
+      case 2:
+        return base + read<std::uint16_t>(row);
+      case 4:
+        return base + read<std::uint32_t>(row);
+      default:
+        return base + read<std::uint64_t>(row);
     }
   }
   bool null(std::size_t row) const {

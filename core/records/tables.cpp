@@ -8,7 +8,8 @@
 namespace trivet {
 namespace {
 
-// Of a row beside its values: the shared_ptr's control block, the queue's slot, the allocator's share.
+// Of a row beside its values: the shared_ptr's control block, the queue's slot, the allocator's
+// share.
 constexpr std::size_t kRowOverhead = 96;
 
 // A segment holds this part of what its table may: the oldest part is what goes at once.
@@ -119,8 +120,8 @@ void Tables::offer(const RecordSchema& schema, const std::shared_ptr<const void>
   }
 }
 
-// Puts the complete form of a segment in the place of the one that grew. The work is done without the
-// lock: readers and other writers go on meanwhile.
+// Puts the complete form of a segment in the place of the one that grew. The work is done without
+// the lock: readers and other writers go on meanwhile.
 void Tables::seal(Table& table, const std::shared_ptr<SegmentWriter>& writer) {
   std::shared_ptr<const Segment> sealed = writer->seal();
   std::lock_guard lock(mutex_);

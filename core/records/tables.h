@@ -22,8 +22,8 @@
 
 namespace trivet {
 
-// How much a table keeps. A table is at most 32 segments or as many as 64Ki rows each make; the oldest
-// one goes as a whole, so that slightly less than the limits may be there.
+// How much a table keeps. A table is at most 32 segments or as many as 64Ki rows each make; the
+// oldest one goes as a whole, so that slightly less than the limits may be there.
 struct TableLimits {
   std::size_t rows = 100000;
   std::size_t bytes = 64 << 20;  // estimated: Segment::bytes()
@@ -56,10 +56,10 @@ class Tables {
   std::vector<std::string> resolve(std::string_view name) const;
   // The newest `limit` rows of these tables, oldest first.
   std::vector<Row> snapshot(const std::vector<std::string>& tables, std::size_t limit) const;
-  // Gets the newest `backlog` rows of these tables and all that follow, with no gap between. `wake`,
-  // if given, is called when the queue stops being empty: on the appending thread, so it must be
-  // quick and must not call back. The follower ends with the last reference to it,
-  // which must go before the Tables do.
+  // Gets the newest `backlog` rows of these tables and all that follow, with no gap between.
+  // `wake`, if given, is called when the queue stops being empty: on the appending thread, so it
+  // must be quick and must not call back. The follower ends with the last reference to it, which
+  // must go before the Tables do.
   std::shared_ptr<Follower> follow(std::vector<std::string> tables, FollowerLimits limits,
                                    std::size_t backlog, std::function<void()> wake = {});
   // All segments of a table, oldest first; the last may still grow.

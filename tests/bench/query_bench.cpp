@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What queries over http_requests cost, against the same rows in a plain table of SQLite; what keeping
-// a record costs, alone and while a query runs; and memory for each row. In seconds of one core.
+// What queries over http_requests cost, against the same rows in a plain table of SQLite; what
+// keeping a record costs, alone and while a query runs; and memory for each row. In seconds of one
+// core.
 //   query_bench [ROWS]
 #include <sqlite3.h>
 #include <time.h>
@@ -74,7 +75,8 @@ class Traffic {
     r.status = dice < 10 ? 500 : dice < 50 ? 404 : 200;
     r.status_message = dice < 10 ? "Internal Server Error" : dice < 50 ? "Not Found" : "OK";
     r.request_headers.items = {{"host", r.host}, {"user-agent", r.user_agent}, {"accept", "*/*"}};
-    r.response_headers.items = {{"content-type", std::string("text/html")}, {"server", std::string("nginx")}};
+    r.response_headers.items = {{"content-type", std::string("text/html")},
+                                {"server", std::string("nginx")}};
     r.response_body_bytes = 200 + random_() % 20'000;
     r.latency.ns = 50'000 + random_() % 5'000'000;
     r.first_byte.ns = r.latency.ns / 2;
@@ -99,10 +101,12 @@ class PlainTable {
  public:
   PlainTable() {
     sqlite3_open(":memory:", &database_);
-    run("CREATE TABLE http_requests(time_ns INTEGER, pid INTEGER, path TEXT, method TEXT, status INTEGER, "
+    run("CREATE TABLE http_requests(time_ns INTEGER, pid INTEGER, path TEXT, method TEXT, status "
+        "INTEGER, "
         "latency INTEGER, host TEXT, response_body_bytes INTEGER)");
     run("PRAGMA temp_store = MEMORY; BEGIN");
-    sqlite3_prepare_v2(database_, "INSERT INTO http_requests VALUES (?,?,?,?,?,?,?,?)", -1, &insert_, nullptr);
+    sqlite3_prepare_v2(database_, "INSERT INTO http_requests VALUES (?,?,?,?,?,?,?,?)", -1,
+                       &insert_, nullptr);
   }
   ~PlainTable() {
     sqlite3_finalize(insert_);
@@ -114,7 +118,8 @@ class PlainTable {
     sqlite3_bind_int64(insert_, 1, static_cast<sqlite3_int64>(r.time.boot_ns));
     sqlite3_bind_int64(insert_, 2, r.pid);
     sqlite3_bind_text(insert_, 3, r.path.data(), static_cast<int>(r.path.size()), SQLITE_STATIC);
-    sqlite3_bind_text(insert_, 4, r.method.data(), static_cast<int>(r.method.size()), SQLITE_STATIC);
+    sqlite3_bind_text(insert_, 4, r.method.data(), static_cast<int>(r.method.size()),
+                      SQLITE_STATIC);
     sqlite3_bind_int64(insert_, 5, r.status.value_or(0));
     sqlite3_bind_int64(insert_, 6, r.latency.ns);
     sqlite3_bind_text(insert_, 7, r.host.data(), static_cast<int>(r.host.size()), SQLITE_STATIC);
@@ -125,7 +130,9 @@ class PlainTable {
   void commit() { run("COMMIT"); }
   std::uint64_t run(const std::string& sql) {
     std::uint64_t rows = 0;
-    const auto count = [](void* rows_, int, char**, char**) { return ++*static_cast<std::uint64_t*>(rows_), 0; };
+    const auto count = [](void* rows_, int, char**, char**) {
+      return ++*static_cast<std::uint64_t*>(rows_), 0;
+    };
     char* message = nullptr;
     if (sqlite3_exec(database_, sql.c_str(), count, &rows, &message) != SQLITE_OK) {
       std::fprintf(stderr, "%s: %s\n", sql.c_str(), message);
@@ -155,7 +162,8 @@ struct Question {
   std::string plain;  // empty: the same
 };
 
-double appends_per_second(Tables& tables, const std::vector<std::shared_ptr<const HttpRequest>>& records,
+double appends_per_second(Tables& tables,
+                          const std::vector<std::shared_ptr<const HttpRequest>>& records,
                           std::size_t rounds) {
   const double start = core_seconds();
   for (std::size_t round = 0; round < rounds; ++round) {
@@ -167,7 +175,8 @@ double appends_per_second(Tables& tables, const std::vector<std::shared_ptr<cons
 void measure_appends(Tables& tables, const QueryEngine& engine) {
   Traffic traffic;
   std::vector<std::shared_ptr<const HttpRequest>> records;
-  for (int i = 0; i < 100'000; ++i) records.push_back(std::make_shared<HttpRequest>(traffic.next()));
+  for (int i = 0; i < 100'000; ++i)
+    records.push_back(std::make_shared<HttpRequest>(traffic.next()));
   std::vector<double> alone, with_query;
   for (int i = 0; i < 3; ++i) {
     alone.push_back(appends_per_second(tables, records, 3));
@@ -200,10 +209,12 @@ int main(int argc, char** argv) {
     }
   }
   const double taken = resident_mib() - before;
-  std::printf("%zu rows of http_requests with %zu columns: %.0f MiB resident, %.1f bytes a row; by own count %.1f\n", rows,
-              HttpRequest::schema().columns.size(), taken,
-              taken * (1 << 20) / static_cast<double>(rows),
-              static_cast<double>(tables.states()[0].bytes) / static_cast<double>(rows));
+  std::printf(
+      "%zu rows of http_requests with %zu columns: %.0f MiB resident, %.1f bytes a row; by own "
+      "count %.1f\n",
+      rows, HttpRequest::schema().columns.size(), taken,
+      taken * (1 << 20) / static_cast<double>(rows),
+      static_cast<double>(tables.states()[0].bytes) / static_cast<double>(rows));
   PlainTable plain;
   {
     const double start = resident_mib();
@@ -215,16 +226,20 @@ int main(int argc, char** argv) {
   }
   const Question questions[] = {
       {"count(*)", "SELECT count(*) FROM http_requests", ""},
-      {"scan with a filter on a number", "SELECT count(*) FROM http_requests WHERE status >= 500", ""},
-      {"scan with a filter on a text", "SELECT count(*), sum(latency) FROM http_requests WHERE method = 'POST'", ""},
+      {"scan with a filter on a number", "SELECT count(*) FROM http_requests WHERE status >= 500",
+       ""},
+      {"scan with a filter on a text",
+       "SELECT count(*), sum(latency) FROM http_requests WHERE method = 'POST'", ""},
       {"scan with a filter that nothing helps",
        "SELECT count(*) FROM http_requests WHERE latency % 7 = 3", ""},
-      {"the last 10 rows by time", "SELECT path FROM http_requests ORDER BY time_ns DESC LIMIT 10", ""},
+      {"the last 10 rows by time", "SELECT path FROM http_requests ORDER BY time_ns DESC LIMIT 10",
+       ""},
       {"group by path with p50 and p99",
        "SELECT path, count(*), p50(latency), p99(latency) FROM http_requests GROUP BY path",
        // SQLite's own table knows no percentiles: the same grouping with two cheaper aggregates.
        "SELECT path, count(*), min(latency), max(latency) FROM http_requests GROUP BY path"},
-      {"group by status", "SELECT status, count(*), avg(latency) FROM http_requests GROUP BY status", ""},
+      {"group by status",
+       "SELECT status, count(*), avg(latency) FROM http_requests GROUP BY status", ""},
   };
   for (const auto& question : questions) {
     std::vector<double> ours, theirs;
@@ -237,7 +252,8 @@ int main(int argc, char** argv) {
       their_rows = plain.run(question.plain.empty() ? question.ours : question.plain);
       theirs.push_back(core_seconds() - start);
     }
-    if (our_rows != their_rows) std::printf("DIFFERENT numbers of rows: %zu and %zu\n", our_rows, their_rows);
+    if (our_rows != their_rows)
+      std::printf("DIFFERENT numbers of rows: %zu and %zu\n", our_rows, their_rows);
     std::printf("%-40s %8.3f s, plain SQLite %8.3f s (ratio %.2f)\n", question.what, median(ours),
                 median(theirs), median(ours) / median(theirs));
   }

@@ -50,7 +50,8 @@ class Served {
       }
       return Error{"unknown verb \"" + verb + "\""};
     };
-    auto run_query = [this](const std::string& sql, RowSink& sink, const std::atomic<bool>& cancelled) {
+    auto run_query = [this](const std::string& sql, RowSink& sink,
+                            const std::atomic<bool>& cancelled) {
       return engine.run(sql, sink, cancelled);
     };
     auto started = ControlServer::start(listen_at(path()), tables, [] { return Origin{"host", 0}; }, dispatch, run_query,
@@ -197,8 +198,8 @@ TEST_CASE("observe prints what a table holds in each format") {
   REQUIRE(lines.size() == 2);
   CHECK(nlohmann::json::parse(lines[0])["rule"] == "two");
   CHECK(nlohmann::json::parse(lines[1])["rule"] == "three");
-  CHECK(lines[0] == to_json(Alert::schema(), served.tables.snapshot({"alerts"}, 2)[0].record().get(),
-                            {"host", 0}));
+  CHECK(lines[0] == to_json(Alert::schema(),
+                            served.tables.snapshot({"alerts"}, 2)[0].record().get(), {"host", 0}));
 
   request.format = RecordFormat::compact;
   lines = observe(served, request);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The same random questions to trivet's tables and to plain tables of SQLite with the same rows: what
-// is pushed down to the segments must change no answer.
+// The same random questions to trivet's tables and to plain tables of SQLite with the same rows:
+// what is pushed down to the segments must change no answer.
 #include <doctest/doctest.h>
 #include <sqlite3.h>
 #include <time.h>
@@ -18,11 +18,11 @@ namespace {
 using Rows = std::vector<std::vector<std::string>>;
 
 constexpr std::int64_t kBoot = 1'700'000'000'000'000'000;
-const char* const kColumns[] = {"time",  "time_ns", "pid",  "uid",          "path",    "method",
-                                "status", "latency", "host", "peer_address", "peer_port",
-                                "request_body_truncated"};
-const char* const kTypes[] = {"TEXT", "INTEGER", "INTEGER", "INTEGER", "TEXT", "TEXT",
-                              "INTEGER", "INTEGER", "TEXT", "TEXT", "INTEGER", "INTEGER"};
+const char* const kColumns[] = {"time", "time_ns",      "pid",       "uid",
+                                "path", "method",       "status",    "latency",
+                                "host", "peer_address", "peer_port", "request_body_truncated"};
+const char* const kTypes[] = {"TEXT",    "INTEGER", "INTEGER", "INTEGER", "TEXT",    "TEXT",
+                              "INTEGER", "INTEGER", "TEXT",    "TEXT",    "INTEGER", "INTEGER"};
 
 std::string moment(std::int64_t ns) {
   time_t second = ns / 1'000'000'000;
@@ -56,8 +56,9 @@ class Oracle {
   Rows run(const std::string& sql) {
     Rows rows;
     sqlite3_stmt* statement = nullptr;
-    REQUIRE_MESSAGE(sqlite3_prepare_v2(database_, sql.c_str(), -1, &statement, nullptr) == SQLITE_OK,
-                    sql, ": ", sqlite3_errmsg(database_));
+    REQUIRE_MESSAGE(
+        sqlite3_prepare_v2(database_, sql.c_str(), -1, &statement, nullptr) == SQLITE_OK, sql, ": ",
+        sqlite3_errmsg(database_));
     while (sqlite3_step(statement) == SQLITE_ROW) {
       auto& row = rows.emplace_back();
       for (int i = 0; i < sqlite3_column_count(statement); ++i) {
@@ -109,18 +110,30 @@ class World {
   std::string cell(const HttpRequest& r, std::size_t column) {
     const auto real = static_cast<std::int64_t>(r.time.boot_ns) + kBoot;
     switch (column) {
-      case 0: return quoted(moment(real));
-      case 1: return std::to_string(real);
-      case 2: return std::to_string(r.pid);
-      case 3: return r.uid ? std::to_string(*r.uid) : "NULL";
-      case 4: return quoted(r.path);
-      case 5: return quoted(r.method);
-      case 6: return r.status ? std::to_string(*r.status) : "NULL";
-      case 7: return std::to_string(r.latency.ns);
-      case 8: return quoted(r.host);
-      case 9: return r.peer_address.family ? quoted(r.peer_address.to_string()) : "NULL";
-      case 10: return std::to_string(r.peer_port);
-      default: return r.request_body_truncated ? "1" : "0";
+      case 0:
+        return quoted(moment(real));
+      case 1:
+        return std::to_string(real);
+      case 2:
+        return std::to_string(r.pid);
+      case 3:
+        return r.uid ? std::to_string(*r.uid) : "NULL";
+      case 4:
+        return quoted(r.path);
+      case 5:
+        return quoted(r.method);
+      case 6:
+        return r.status ? std::to_string(*r.status) : "NULL";
+      case 7:
+        return std::to_string(r.latency.ns);
+      case 8:
+        return quoted(r.host);
+      case 9:
+        return r.peer_address.family ? quoted(r.peer_address.to_string()) : "NULL";
+      case 10:
+        return std::to_string(r.peer_port);
+      default:
+        return r.request_body_truncated ? "1" : "0";
     }
   }
 
@@ -128,17 +141,24 @@ class World {
     const std::size_t column = below(std::size(kColumns));
     std::string constant = cell(requests[below(requests.size())], column);
     switch (below(10)) {
-      case 0: constant = one_of<std::string>({"NULL", "'200'", "3.5", "-1e30", "1e30", "'x'", "''", "80.0"}); break;
+      case 0:
+        constant =
+            one_of<std::string>({"NULL", "'200'", "3.5", "-1e30", "1e30", "'x'", "''", "80.0"});
+        break;
       case 1:
         if (column == 0) constant = constant.substr(0, 11 + below(20)) + "'";
         break;
-      case 2: return std::string(kColumns[column]) + " IN (" + constant + ", " +
-                     cell(requests[below(requests.size())], column) + ")";
-      case 3: return std::string(kColumns[column]) + one_of<std::string>({" IS NULL", " IS NOT NULL"});
-      default: break;
+      case 2:
+        return std::string(kColumns[column]) + " IN (" + constant + ", " +
+               cell(requests[below(requests.size())], column) + ")";
+      case 3:
+        return std::string(kColumns[column]) + one_of<std::string>({" IS NULL", " IS NOT NULL"});
+      default:
+        break;
     }
     std::string compared = std::string(kColumns[column]) + " " +
-                           one_of<std::string>({"=", "=", "<", "<=", ">", ">=", "<>", "IS"}) + " " + constant;
+                           one_of<std::string>({"=", "=", "<", "<=", ">", ">=", "<>", "IS"}) + " " +
+                           constant;
     if (column == 4 && below(4) == 0) compared += " COLLATE NOCASE";
     return below(8) == 0 ? "NOT (" + compared + ")" : compared;
   }
@@ -208,18 +228,24 @@ TEST_CASE("what is pushed down changes no answer") {
       sql += " LIMIT 7 OFFSET 3";
       CHECK(shown(ask(engine, sql)) == shown(oracle.run(sql)));
 
-      sql = "SELECT " + column + ", count(*), count(DISTINCT path), min(latency), max(time), sum(pid) FROM http_requests" +
-            where + " GROUP BY " + column;
+      sql =
+          "SELECT " + column +
+          ", count(*), count(DISTINCT path), min(latency), max(time), sum(pid) FROM http_requests" +
+          where + " GROUP BY " + column;
       CHECK(shown(sorted(ask(engine, sql))) == shown(sorted(oracle.run(sql))));
       sql = "SELECT DISTINCT " + column + " FROM http_requests" + where;
       CHECK(shown(sorted(ask(engine, sql))) == shown(sorted(oracle.run(sql))));
     }
     for (const std::string sql :
-         {"SELECT a.time, b.path FROM http_requests a JOIN http_requests b ON a.pid = b.pid AND a.latency = b.latency",
-          "SELECT count(*) FROM http_requests a LEFT JOIN http_requests b ON b.path = a.host AND b.uid = a.uid",
-          "SELECT a.peer_address, count(*) FROM http_requests a JOIN http_requests b USING (peer_address) "
+         {"SELECT a.time, b.path FROM http_requests a JOIN http_requests b ON a.pid = b.pid AND "
+          "a.latency = b.latency",
+          "SELECT count(*) FROM http_requests a LEFT JOIN http_requests b ON b.path = a.host AND "
+          "b.uid = a.uid",
+          "SELECT a.peer_address, count(*) FROM http_requests a JOIN http_requests b USING "
+          "(peer_address) "
           "WHERE a.status = 404 GROUP BY 1",
-          "SELECT path, row_number() OVER (PARTITION BY path ORDER BY time_ns, latency, pid, host, peer_port, method) FROM http_requests",
+          "SELECT path, row_number() OVER (PARTITION BY path ORDER BY time_ns, latency, pid, host, "
+          "peer_port, method) FROM http_requests",
           "SELECT max(time), min(time), max(path), min(latency) FROM http_requests"}) {
       CAPTURE(sql);
       CHECK(shown(sorted(ask(engine, sql))) == shown(sorted(oracle.run(sql))));

@@ -39,7 +39,8 @@ struct KeptRows final : RowSink {
 };
 
 // The rows, or one row with one cell: the error.
-inline std::vector<std::vector<std::string>> ask(const QueryEngine& engine, const std::string& sql) {
+inline std::vector<std::vector<std::string>> ask(const QueryEngine& engine,
+                                                 const std::string& sql) {
   KeptRows kept;
   const std::atomic<bool> cancelled = false;
   auto done = engine.run(sql, kept, cancelled);

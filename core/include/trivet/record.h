@@ -48,32 +48,32 @@ enum class Show { always, detail };
 // What a column list is made of: X(Record, C++ type, name, unit, show, OpenTelemetry name,
 // meaning).
 #define TRIVET_COLUMN_MEMBER(Record, CppType, name, unit, show, otel, meaning) CppType name{};
-#define TRIVET_COLUMN_DESCRIPTOR(Record, CppType, name, unit, show, otel, meaning)               \
-  ::trivet::Column{#name,                                                                       \
-                   ::trivet::column_type_of<CppType>::value,                                    \
-                   ::trivet::Unit::unit,                                                        \
-                   otel,                                                                        \
-                   meaning,                                                                     \
-                   ::trivet::Show::show == ::trivet::Show::always,                              \
-                   [](const void* record) {                                                     \
-                     return ::trivet::as_value(static_cast<const Record*>(record)->name);       \
-                   },                                                                           \
-                   [](void* record, const ::trivet::Value& value) {                             \
-                     ::trivet::from_value(value, static_cast<Record*>(record)->name);           \
+#define TRIVET_COLUMN_DESCRIPTOR(Record, CppType, name, unit, show, otel, meaning)        \
+  ::trivet::Column{#name,                                                                 \
+                   ::trivet::column_type_of<CppType>::value,                              \
+                   ::trivet::Unit::unit,                                                  \
+                   otel,                                                                  \
+                   meaning,                                                               \
+                   ::trivet::Show::show == ::trivet::Show::always,                        \
+                   [](const void* record) {                                               \
+                     return ::trivet::as_value(static_cast<const Record*>(record)->name); \
+                   },                                                                     \
+                   [](void* record, const ::trivet::Value& value) {                       \
+                     ::trivet::from_value(value, static_cast<Record*>(record)->name);     \
                    }},
 
 // Declares struct Type, a row of `table`, from its list of columns.
-#define TRIVET_RECORD(Type, table_, version_, meaning_, COLUMNS)                                  \
-  struct Type {                                                                                 \
-    COLUMNS(TRIVET_COLUMN_MEMBER, Type)                                                         \
-    static const ::trivet::RecordSchema& schema() {                                             \
-      static const auto columns = std::to_array<::trivet::Column>(                              \
-          {COLUMNS(TRIVET_COLUMN_DESCRIPTOR, Type)});                                           \
-      static const ::trivet::RecordSchema schema{                                               \
-          table_, #Type, version_, meaning_, columns,                                           \
-          []() -> std::shared_ptr<void> { return std::make_shared<Type>(); }};                  \
-      return schema;                                                                            \
-    }                                                                                           \
+#define TRIVET_RECORD(Type, table_, version_, meaning_, COLUMNS)                      \
+  struct Type {                                                                       \
+    COLUMNS(TRIVET_COLUMN_MEMBER, Type)                                               \
+    static const ::trivet::RecordSchema& schema() {                                   \
+      static const auto columns =                                                     \
+          std::to_array<::trivet::Column>({COLUMNS(TRIVET_COLUMN_DESCRIPTOR, Type)}); \
+      static const ::trivet::RecordSchema schema{                                     \
+          table_,   #Type,   version_,                                                \
+          meaning_, columns, []() -> std::shared_ptr<void> { return std::make_shared<Type>(); }};                      \
+      return schema;                                                                  \
+    }                                                                                 \
   }
 
 // The columns that every record starts with: when, and which process, so that any two tables join.

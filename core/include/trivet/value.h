@@ -108,7 +108,8 @@ Value as_value(const std::optional<T>& v) {
   return v ? as_value(*v) : Value();
 }
 
-// The way back: sets a column from a Value that as_value() made of it. One of another type changes nothing.
+// The way back: sets a column from a Value that as_value() made of it. One of another type changes
+// nothing.
 template <class T>
 void from_value(const Value& value, T& to) {
   if constexpr (std::is_same_v<T, std::string>) {
