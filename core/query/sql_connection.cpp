@@ -130,7 +130,9 @@ int SqlConnection::authorize(void* data, int action, const char* first, const ch
     case SQLITE_RECURSIVE:
       return SQLITE_OK;
     case SQLITE_READ:
-      if (!first || self.known_table(first)) return SQLITE_OK;
+      // Without a column it may be the name of a WITH clause, and nothing is read but the number of
+      // rows.
+      if (!first || !second || *second == 0 || self.known_table(first)) return SQLITE_OK;
       self.refusal_ = std::string("there is no table ") + first +
                       " here: \"SELECT DISTINCT table_name FROM columns\" lists those there are";
       return SQLITE_DENY;
@@ -202,11 +204,10 @@ Result<bool> SqlConnection::select(const std::string& sql, RowSink& sink) {
   if (result != SQLITE_OK || second) {
     return Error{"a query is one statement: take away what follows the first semicolon"};
   }
-  if (sqlite3_stmt_readonly(statement.get()) == 0) {
+  const int count = sqlite3_column_count(statement.get());
+  if (sqlite3_stmt_readonly(statement.get()) == 0 || count == 0) {
     return Error{"a query only reads: write a SELECT statement"};
   }
-
-  const int count = sqlite3_column_count(statement.get());
   std::vector<std::string> names;
   for (int i = 0; i < count; ++i) {
     const char* name = sqlite3_column_name(statement.get(), i);

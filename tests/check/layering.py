@@ -17,6 +17,7 @@ PLACES = {
     r"toml\+\+/": ("core/config/",),
     r"yaml-cpp/": ("plugins/security/",),
     r"libelf\.h|gelf\.h|elf\.h": ("core/plugins/", "core/broker/", "tests/"),
+    r"sqlite3\.h": ("core/query/", "tests/"),
     r"nlohmann/": ("core/", "plugins/security/", "tests/"),
     r"doctest/": ("tests/",),
 }
