@@ -55,8 +55,11 @@ Result<void> QueryEngine::run(const std::string& sql, RowSink& sink,
   const QueryLimits limits{memory_bytes_, time_ns_};
   const auto end = Clock::now() + std::chrono::nanoseconds(limits.time_ns);
   const auto late = [end] { return Clock::now() >= end; };
-  const auto stopped = [&cancelled, late] { return cancelled || late(); };
   Budget budget(limits.memory_bytes);
+  // An aggregate may tell only at its end that it got no memory.
+  const auto stopped = [&cancelled, &budget, late] {
+    return cancelled || budget.exceeded() || late();
+  };
 
   std::vector<TableModule> modules;
   const auto add = [&](const RecordSchema& schema, auto segments) {
@@ -86,7 +89,7 @@ Result<void> QueryEngine::run(const std::string& sql, RowSink& sink,
   } catch (const std::bad_alloc&) {
     done = Error{"out of memory"};
   }
-  if (!done && budget.exceeded()) {
+  if (budget.exceeded() && !cancelled && (!done || !*done)) {
     return Error{"the query needs more than " + std::to_string(limits.memory_bytes >> 20) +
                  " MiB of memory: ask for fewer rows or columns, or raise query.max_memory_bytes"};
   }
