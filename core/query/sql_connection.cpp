@@ -182,6 +182,8 @@ Error SqlConnection::explained(const std::string& sql) const {
     help = meant.empty() ? "\"SELECT table_name, name, meaning FROM columns\" lists those there "
                            "are; text goes in 'single quotes'"
                          : "did you mean " + meant + "?";
+  } else if (message.find("may not be modified") != message.npos) {
+    help = "a query only reads, write a SELECT statement";
   } else if (code == SQLITE_ERROR && message.find("syntax error") != message.npos) {
     help = "SQL is SQLite's: https://www.sqlite.org/lang_select.html";
   }
