@@ -311,7 +311,7 @@ std::string Daemon::status() const {
 void Daemon::publish_metrics() {
   facts_->refresh(boot_now_ns());
   tables_->expire(boot_now_ns());
-  publish(*metrics_, {*facts_, *plugins_, *dispatcher_, *reader_, *tables_, *control_});
+  publish(*metrics_, {*facts_, *plugins_, *reader_, *tables_, *control_});
 }
 
 }  // namespace trivet

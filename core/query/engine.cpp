@@ -39,7 +39,7 @@ std::string seconds(std::uint64_t ns) {
 
 }  // namespace
 
-QueryEngine::QueryEngine(const Tables& tables, std::vector<LiveTable> live, Origin origin)
+QueryEngine::QueryEngine(const Tables& tables, std::vector<LiveTable> live, OriginNow origin)
     : tables_(tables), live_(std::move(live)), origin_(std::move(origin)) {
   limit_sqlite_memory();
   set_limits({});
@@ -61,14 +61,15 @@ Result<void> QueryEngine::run(const std::string& sql, RowSink& sink,
     return cancelled || budget.exceeded() || late();
   };
 
+  const Origin origin = origin_();  // one for the whole query
   std::vector<TableModule> modules;
   const auto add = [&](const RecordSchema& schema, auto segments) {
     modules.push_back({&schema,
-                       [this, &schema, segments, stopped] {
+                       [&schema, &origin, segments, stopped] {
                          return std::make_unique<TableRows>(schema, segments(),
-                                                            origin_.boot_to_real_ns, stopped);
+                                                            origin.boot_to_real_ns, stopped);
                        },
-                       &origin_});
+                       &origin});
   };
   std::vector<const RecordSchema*> schemas;
   for (const auto& state : tables_.states()) {

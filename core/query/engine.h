@@ -30,7 +30,7 @@ class QueryEngine {
  public:
   // `tables` must outlive the engine, and what the live tables list must too. The table `columns`
   // is always there.
-  QueryEngine(const Tables& tables, std::vector<LiveTable> live, Origin origin);
+  QueryEngine(const Tables& tables, std::vector<LiveTable> live, OriginNow origin);
 
   // Applies to queries that start later. Any thread.
   void set_limits(QueryLimits limits);
@@ -42,7 +42,7 @@ class QueryEngine {
  private:
   const Tables& tables_;
   const std::vector<LiveTable> live_;
-  const Origin origin_;
+  const OriginNow origin_;
   std::atomic<std::size_t> memory_bytes_;
   std::atomic<std::uint64_t> time_ns_;
 };

@@ -199,7 +199,7 @@ int main(int argc, char** argv) {
   const std::size_t rows = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 10'000'000;
   Tables tables({.rows = rows + 2'000'000, .bytes = std::size_t{8} << 30});
   tables.declare(HttpRequest::schema());
-  QueryEngine engine(tables, {}, {"host", 0});
+  QueryEngine engine(tables, {}, [] { return Origin{"host", 0}; });
   engine.set_limits({.memory_bytes = std::size_t{1} << 30, .time_ns = 600'000'000'000});
   const double before = resident_mib();
   {

@@ -12,7 +12,9 @@ namespace {
 
 struct World {
   trivet::Tables tables{{.rows = 64, .bytes = 1 << 20}};
-  trivet::QueryEngine engine{tables, {}, {"host", 1'700'000'000'000'000'000}};
+  trivet::QueryEngine engine{tables, {}, [] {
+                               return trivet::Origin{"host", 1'700'000'000'000'000'000};
+                             }};
 
   World() {
     engine.set_limits({.memory_bytes = 8 << 20, .time_ns = 200'000'000});

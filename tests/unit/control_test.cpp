@@ -54,8 +54,12 @@ class Served {
                             const std::atomic<bool>& cancelled) {
       return engine.run(sql, sink, cancelled);
     };
-    auto started = ControlServer::start(listen_at(path()), tables, [] { return Origin{"host", 0}; }, dispatch, run_query,
-                                        log, options);
+    auto started = ControlServer::start(
+        listen_at(path()), tables,
+        [] {
+          return Origin{"host", 0};
+        },
+        dispatch, run_query, log, options);
     REQUIRE(started);
     server = std::move(*started);
   }
@@ -77,7 +81,7 @@ class Served {
   TemporaryFolder folder;
   StreamLog log{STDERR_FILENO, LogLevel::error, false};
   Tables tables{{100'000, 256 << 20}};
-  QueryEngine engine{tables, {}, {"host", 0}};
+  QueryEngine engine{tables, {}, [] { return Origin{"host", 0}; }};
   std::atomic<bool> released = false;
   std::unique_ptr<ControlServer> server;
 };

@@ -210,7 +210,7 @@ TEST_CASE("what is pushed down changes no answer") {
       tables.append(HttpRequest::schema(), std::make_shared<HttpRequest>(requests.back()));
     }
     oracle.run("COMMIT");
-    const QueryEngine engine(tables, {}, {"host", kBoot});
+    const QueryEngine engine(tables, {}, [] { return Origin{"host", kBoot}; });
 
     std::string all;
     for (const char* column : kColumns) all += (all.empty() ? "" : ", ") + std::string(column);

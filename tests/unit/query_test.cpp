@@ -25,7 +25,7 @@ constexpr std::int64_t kBoot = 1'772'366'400'000'000'000;
 struct Asked {
   Tables tables{{100'000, 256 << 20}};
   FakeFacts facts;
-  QueryEngine engine{tables, {process_table(facts)}, {"host", kBoot}};
+  QueryEngine engine{tables, {process_table(facts)}, [] { return Origin{"host", kBoot}; }};
 
   Asked() {
     for (const auto* schema : {&Alert::schema(), &Flow::schema(), &HttpRequest::schema()}) {
