@@ -335,7 +335,7 @@ std::shared_ptr<const Segment> SegmentWriter::seal() const {
       to.width = sizeof(std::uint64_t);
     }
     kept.codes.resize(rows * to.width);
-    for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t row = 0; row < rows && to.width != 0; ++row) {
       static_assert(std::endian::native == std::endian::little);  // the low bytes come first
       const std::uint64_t code = from.raw(row) - to.base;
       std::memcpy(kept.codes.data() + row * to.width, &code, to.width);
