@@ -6,6 +6,7 @@
  */
 #include "lanes.bpf.h"
 #include "path.bpf.h"
+#include "task_memory.bpf.h"
 #include "core/lifecycle.h"
 
 #define SIGNAL_GROUP_EXIT     0x00000004
@@ -360,6 +361,8 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	scratch->event.flags = 0;
 	process__fill_identity(&scratch->event, task);
 	process__fill_credentials(&scratch->event, task);
+	/* Whoever executes is, or has just become, the leader of its group. */
+	task_memory__set(task);
 	size = process__fill_files(scratch, task);
 	args = process__args_size(&scratch->event, task, &start);
 	asm volatile("" : "+r"(args));

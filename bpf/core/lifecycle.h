@@ -74,4 +74,22 @@ struct process_exit_event {
 };
 TRIVET_EVENT(process_exit_event, 3, 80, 1);
 
+/*
+ * What a process has changed about itself since its last exec, told before the next event that it
+ * causes. The tail holds the folder, without a terminating NUL.
+ */
+struct process_change_event {
+	struct event_header header;
+	__u64 cap_effective;
+	__u64 cap_permitted;
+	__u32 uid; /* real */
+	__u32 euid;
+	__u32 gid; /* real */
+	__u32 egid;
+	char comm[PROCESS_COMM_MAX];
+	__u16 cwd_size;
+	__u16 reserved[3];
+};
+TRIVET_EVENT(process_change_event, 4, 128, 1);
+
 #endif /* TRIVET_LIFECYCLE_H */

@@ -14,6 +14,7 @@
 #include <bpf/bpf_endian.h>
 #include "security/calls.bpf.h"
 #include "security/tail.bpf.h"
+#include "task_changes.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -121,6 +122,7 @@ static __noinline int open__returned(enum security_call call, struct call_argume
 		event->base_size =
 			tail__add_base(scratch, scratch->open.tail, event->raw_size,
 				       event->raw_size ? scratch->open.tail[0] : '/', directory);
+	task__tell_changes();
 	header__set_current(&event->header);
 	event->header.socket_cookie = 0;
 	event->header.cause_id = 0;
@@ -175,6 +177,7 @@ static __noinline int link__returned(enum security_call call, struct call_argume
 	event->new_base_size = tail__add_base(scratch, tail, used, first, event->new_directory);
 	used += event->new_base_size;
 
+	task__tell_changes();
 	header__set_current(&event->header);
 	event->header.socket_cookie = 0;
 	event->header.cause_id = 0;
@@ -278,6 +281,7 @@ static __noinline int connect__returned(struct call_arguments *arguments, long r
 	if (!connect__read_peer(event, scratch->connect.tail, sk))
 		connect__read_caller(event, scratch->connect.tail, arguments->value[1],
 				     arguments->value[2]);
+	task__tell_changes();
 	header__set_current(&event->header);
 	/* 0 until something asked the kernel for the cookie; this hook's tiers cannot all ask. */
 	event->header.socket_cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);

@@ -106,4 +106,25 @@ Result<void> Client::ready() {
   return only_error(ask(socket_.get(), mutex_, ReadyRequest{}));
 }
 
+Result<std::vector<StateDescriptor>> Client::container_state(const std::string& id) {
+  auto answer = ask(socket_.get(), mutex_, ContainerStateRequest{id});
+  if (!answer) return std::move(answer).error();
+  if (answer->names.size() != answer->fds.size()) {
+    return Error{"the broker's answer cannot be read", EBADMSG};
+  }
+  std::vector<StateDescriptor> files;
+  for (std::size_t i = 0; i < answer->fds.size(); i++) {
+    files.push_back({std::move(answer->names[i]), std::move(answer->fds[i])});
+  }
+  return files;
+}
+
+Result<UniqueFd> Client::process_environment(std::uint32_t pid, std::uint64_t start_ns) {
+  return take_fd(ask(socket_.get(), mutex_, ProcessFileRequest{pid, start_ns, false}));
+}
+
+Result<UniqueFd> Client::process_executable(std::uint32_t pid, std::uint64_t start_ns) {
+  return take_fd(ask(socket_.get(), mutex_, ProcessFileRequest{pid, start_ns, true}));
+}
+
 }  // namespace trivet::broker

@@ -34,6 +34,12 @@ struct LoadedObject {
   std::vector<LoadedMap> maps;  // the object's own; the lanes come from Client::lanes()
 };
 
+// One file about a container; its name says what it is (facts/container_state.h).
+struct StateDescriptor {
+  std::string name;
+  UniqueFd fd;
+};
+
 // Thread-safe: one request at a time. A broker that is gone is an error with code EPIPE.
 class Client {
  public:
@@ -75,6 +81,14 @@ class Client {
   Result<UniqueFd> control_listener();
   // Tells the service manager that everything has started.
   Result<void> ready();
+
+  // What container runtimes keep about the container with that id of 64 hex digits. ENOENT as the
+  // error's code where none knows it.
+  Result<std::vector<StateDescriptor>> container_state(const std::string& id);
+  // The environment, or the executable, of the living process of that pid and start. ESRCH as the
+  // error's code where there is none.
+  Result<UniqueFd> process_environment(std::uint32_t pid, std::uint64_t start_ns);
+  Result<UniqueFd> process_executable(std::uint32_t pid, std::uint64_t start_ns);
 
  private:
   std::mutex mutex_;

@@ -105,6 +105,23 @@ void read(Reader& in, OpenPluginRequest& request) {
   request.name = in.text(max_name);
 }
 
+void write(Writer& out, const ContainerStateRequest& request) {
+  out.text(request.id);
+}
+void read(Reader& in, ContainerStateRequest& request) {
+  request.id = in.text(max_name);
+}
+void write(Writer& out, const ProcessFileRequest& request) {
+  out.number(request.pid);
+  out.number(request.start_ns);
+  out.number(static_cast<std::uint8_t>(request.executable));
+}
+void read(Reader& in, ProcessFileRequest& request) {
+  request.pid = in.number<std::uint32_t>();
+  request.start_ns = in.number<std::uint64_t>();
+  request.executable = in.flag();
+}
+
 template <class Empty>
 requires std::is_empty_v<Empty>
 void write(Writer&, const Empty&) {}

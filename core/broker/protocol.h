@@ -51,12 +51,21 @@ struct OpenPluginRequest {
 };
 struct ControlListenerRequest {};
 struct ReadyRequest {};
+struct ContainerStateRequest {
+  std::string id;
+};
+struct ProcessFileRequest {
+  std::uint32_t pid = 0;
+  std::uint64_t start_ns = 0;
+  bool executable = false;  // else its environment
+};
 
 // The place in this list is the request's number on the wire.
 using Request =
     std::variant<LoadRequest, UnloadRequest, LanesRequest, IterateRequest, OpenConfiguredRequest,
                  ListConfiguredRequest, ReloadRequest, PluginNamesRequest, OpenPluginRequest,
-                 ControlListenerRequest, ReadyRequest, CommitReloadRequest>;
+                 ControlListenerRequest, ReadyRequest, CommitReloadRequest, ContainerStateRequest,
+                 ProcessFileRequest>;
 
 // A map as an answer describes it; its descriptor has the same place in Answer::fds.
 struct MapDescription {

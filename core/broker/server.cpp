@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "broker/host_state.h"
 #include "plugins/elf.h"
 #include "plugins/manifest.h"
 
@@ -222,6 +223,18 @@ Result<Answer> Server::handle(const ControlListenerRequest&) {
 Result<Answer> Server::handle(const ReadyRequest&) {
   notify_ready();
   return Answer{};
+}
+
+Result<Answer> Server::handle(const ContainerStateRequest& request) {
+  return open_container_state(trusted_, request.id);
+}
+
+Result<Answer> Server::handle(const ProcessFileRequest& request) {
+  auto file =
+      open_process_file(request.pid, request.start_ns,
+                        request.executable ? ProcessFile::executable : ProcessFile::environment);
+  if (!file) return std::move(file).error();
+  return with_fd(std::move(*file));
 }
 
 }  // namespace trivet::broker

@@ -47,6 +47,8 @@ class Server {
   Result<Answer> handle(const OpenPluginRequest& request);
   Result<Answer> handle(const ControlListenerRequest& request);
   Result<Answer> handle(const ReadyRequest& request);
+  Result<Answer> handle(const ContainerStateRequest& request);
+  Result<Answer> handle(const ProcessFileRequest& request);
 
   bool configured(const std::string& path) const;
   bool in_configured_folder(const std::string& path) const;

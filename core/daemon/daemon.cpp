@@ -13,9 +13,11 @@
 #include <utility>
 
 #include "broker/cgroup_root.h"
+#include "daemon/broker_host_files.h"
+#include "daemon/core_objects.h"
 #include "daemon/launcher.h"
-#include "daemon/lifecycle_object.h"
 #include "daemon/self_metrics.h"
+#include "daemon/snapshot.h"
 #include "daemon/status.h"
 #include "query/process_table.h"
 #include "trivet/records/alert.h"
@@ -27,8 +29,6 @@ namespace trivet {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{1000};
-// A snapshot record is at most this long: read() hands over whole ones only into a larger buffer.
-constexpr std::size_t kSnapshotBuffer = 256 << 10;
 
 std::uint64_t boot_now_ns() {
   timespec now{};
@@ -90,7 +90,8 @@ Result<void> Daemon::start() {
   loop_ = std::move(*loop);
 
   const auto cgroups = broker::cgroup_root();
-  facts_ = std::make_unique<HostFacts>(cgroups ? *cgroups : std::string());
+  facts_ = std::make_unique<HostFacts>(cgroups ? *cgroups : std::string(), HostFacts::Limits(),
+                                       std::make_unique<BrokerHostFiles>(broker_));
   registry_ = std::make_unique<Registry>(0);
   metrics_ = registry_->scope();
   const HostServices services{broker_, *facts_, log_,
@@ -156,7 +157,10 @@ Result<void> Daemon::watch_processes() {
   auto loaded = broker_.load(kCorePlugin, lifecycle_object());
   if (!loaded) return std::move(loaded).error().within("BPF object core/lifecycle");
   lifecycle_ = std::move(*loaded);
-  for (const auto& hook : lifecycle_->hooks)
+  auto sockets = SocketWatch::start(broker_, *facts_, log_);
+  if (!sockets) return sockets.error();
+  sockets_ = std::move(*sockets);
+  for (const auto& hook : core_hooks())
     metrics_
         ->gauge("trivet_hook_info", "Tier that serves a hook; none where this kernel offers none",
                 {{"plugin", kCorePlugin},
@@ -179,34 +183,18 @@ Result<void> Daemon::watch_processes() {
   return {};
 }
 
+std::vector<HookState> Daemon::core_hooks() const {
+  std::vector<HookState> hooks;
+  if (lifecycle_) hooks = lifecycle_->hooks;
+  if (sockets_) hooks.insert(hooks.end(), sockets_->hooks().begin(), sockets_->hooks().end());
+  return hooks;
+}
+
 Result<void> Daemon::back_fill() {
-  auto pass = broker_.iterate(lifecycle_->handle, kSnapshotProgram);
+  auto pass = broker_.iterate(lifecycle_->handle, kProcessSnapshot);
   if (!pass) return std::move(pass).error().within("processes that already run stay unknown");
-  std::vector<std::byte> buffer(kSnapshotBuffer);
-  std::size_t filled = 0;
-  for (;;) {
-    const auto got = read(pass->get(), buffer.data() + filled, buffer.size() - filled);
-    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (got < 0) return system_error(errno, "cannot read the processes that already run");
-    if (got == 0) return {};
-    filled += static_cast<std::size_t>(got);
-    std::size_t used = 0;
-    while (filled - used >= sizeof(event_header)) {
-      event_header header;
-      std::memcpy(&header, buffer.data() + used, sizeof(header));
-      if (header.size < sizeof(event_header) || header.size > buffer.size())
-        return Error{"the iterator of processes wrote a record of a wrong size"};
-      if (header.size > filled - used) break;
-      // The kernel writes records end to end; a copy is aligned as their structs need it.
-      const auto start = buffer.begin() + static_cast<std::ptrdiff_t>(used);
-      const std::vector<std::byte> record(start, start + header.size);
-      facts_->apply(record);
-      used += header.size;
-    }
-    std::copy(buffer.begin() + static_cast<std::ptrdiff_t>(used),
-              buffer.begin() + static_cast<std::ptrdiff_t>(filled), buffer.begin());
-    filled -= used;
-  }
+  return read_snapshot(pass->get(), "processes that already run",
+                       [this](std::span<const std::byte> record) { facts_->apply(record); });
 }
 
 void Daemon::stop() {
@@ -218,6 +206,7 @@ void Daemon::stop() {
   }
   if (plugins_) plugins_->stop_all();
   printer_.reset();
+  sockets_.reset();
   if (lifecycle_) (void)broker_.unload(lifecycle_->handle);
   lifecycle_.reset();
   dispatcher_.reset();
@@ -296,7 +285,7 @@ std::string Daemon::status() const {
   report.version = TRIVET_VERSION;
   report.uptime_ns = boot_now_ns() - started_.boot_ns;
   report.plugins = plugins_->states();
-  if (lifecycle_) report.hooks.push_back({kCorePlugin, lifecycle_->hooks});
+  report.hooks.push_back({kCorePlugin, core_hooks()});
   for (const auto* host : plugins_->hosts()) {
     report.hooks.push_back({host->name(), host->hooks()});
     const auto verbs = host->verbs();
@@ -311,6 +300,7 @@ std::string Daemon::status() const {
 void Daemon::publish_metrics() {
   facts_->refresh(boot_now_ns());
   tables_->expire(boot_now_ns());
+  sockets_->refresh(boot_now_ns());
   publish(*metrics_, {*facts_, *plugins_, *reader_, *tables_, *control_});
 }
 

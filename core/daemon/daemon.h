@@ -19,6 +19,7 @@
 #include "daemon/main_loop.h"
 #include "daemon/plugin_set.h"
 #include "daemon/printer.h"
+#include "daemon/socket_watch.h"
 #include "facts/host_facts.h"
 #include "lanes/reader.h"
 #include "log/stream_log.h"
@@ -50,6 +51,7 @@ class Daemon {
   void stop();
   Result<void> watch_processes();
   Result<void> back_fill();
+  std::vector<HookState> core_hooks() const;
   Result<std::string> reload();
   Result<std::string> run_verb(const std::string& verb, const std::vector<std::string>& arguments);
   std::string status() const;
@@ -71,6 +73,7 @@ class Daemon {
   std::unique_ptr<PluginSet> plugins_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::optional<broker::LoadedObject> lifecycle_;
+  std::unique_ptr<SocketWatch> sockets_;
   std::unique_ptr<lanes::LaneReader> reader_;
   std::jthread reader_thread_;
   std::unique_ptr<Printer> printer_;

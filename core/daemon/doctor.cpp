@@ -7,8 +7,8 @@
 
 #include "daemon/broker_files.h"
 #include "daemon/commands.h"
+#include "daemon/core_objects.h"
 #include "daemon/launcher.h"
-#include "daemon/lifecycle_object.h"
 #include "daemon/plugin_set.h"
 #include "daemon/status.h"
 #include "facts/host_facts.h"
@@ -65,6 +65,7 @@ int examine(const Launched& launched, bool json) {
   };
 
   probe(kCorePlugin, lifecycle_object());
+  probe(kCorePlugin, sockets_object());
   for (const auto& settings : configuration->plugins) {
     if (!settings.enabled) continue;
     const auto plugin = plugins.create(settings.name);

@@ -76,6 +76,24 @@ void publish_held(Metrics& metrics, const Observed& observed) {
       .set(static_cast<double>(facts.processes));
   metrics.counter("trivet_facts_evicted_total", "Exited processes forgotten early for lack of room")
       .follow(static_cast<double>(facts.evicted));
+  metrics.gauge("trivet_facts_sockets", "Sockets known, those that closed lately included")
+      .set(static_cast<double>(facts.sockets.sockets));
+  metrics
+      .counter("trivet_facts_sockets_evicted_total",
+               "Closed sockets forgotten early for lack of room")
+      .follow(static_cast<double>(facts.sockets.evicted));
+  metrics.counter("trivet_facts_sockets_refused_total", "Sockets not known for lack of room")
+      .follow(static_cast<double>(facts.sockets.refused));
+  metrics.gauge("trivet_facts_containers", "Containers that a runtime's files describe")
+      .set(static_cast<double>(facts.inspector.containers));
+  metrics
+      .counter("trivet_facts_containers_unknown_total",
+               "Containers that no runtime's files described")
+      .follow(static_cast<double>(facts.inspector.unknown));
+  metrics
+      .counter("trivet_facts_inspections_dropped_total",
+               "Containers, environments and hashes not looked at for lack of room")
+      .follow(static_cast<double>(facts.inspector.dropped));
   for (const auto& table : observed.tables.states()) {
     const Labels labels{{"table", std::string(table.schema->table)}};
     metrics.counter("trivet_records_total", "Records published, by table", labels)

@@ -38,10 +38,14 @@ std::string container_of_cgroup(std::string_view path) {
       ++digits;
       continue;
     }
-    if (digits == kContainerIdDigits) return std::string(path.substr(i - digits, kShortIdDigits));
+    if (digits == kContainerIdDigits) return std::string(path.substr(i - digits, digits));
     digits = 0;
   }
   return {};
+}
+
+std::string short_container_id(std::string_view id) {
+  return std::string(id.substr(0, kShortIdDigits));
 }
 
 }  // namespace trivet

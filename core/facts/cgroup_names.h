@@ -12,8 +12,11 @@ namespace trivet {
 // none.
 std::string unit_of_cgroup(std::string_view path);
 
-// The first 12 digits of the 64-digit id that Docker, containerd, CRI-O and podman put into a
-// container's cgroup path; empty if there is none.
+// The 64-digit id that Docker, containerd, CRI-O and podman put into a container's cgroup path;
+// empty if there is none.
 std::string container_of_cgroup(std::string_view path);
+
+// Its first 12 digits, as runtimes print it.
+std::string short_container_id(std::string_view id);
 
 }  // namespace trivet

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "facts/cgroup_names.h"
@@ -57,8 +58,13 @@ const Event* event_of(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-HostFacts::HostFacts(std::string cgroup_root, Limits limits)
-    : cgroup_root_(std::move(cgroup_root)), hostname_(read_hostname()), limits_(limits) {}
+HostFacts::HostFacts(std::string cgroup_root, Limits limits, std::unique_ptr<HostFiles> files)
+    : cgroup_root_(std::move(cgroup_root)),
+      hostname_(read_hostname()),
+      limits_(limits),
+      sockets_(limits.sockets),
+      inspector_(files ? std::make_unique<Inspector>(std::move(files), boot_to_real_ns())
+                       : nullptr) {}
 
 ProcessRef HostFacts::apply(std::span<const std::byte> bytes) {
   const auto* header = event_of<event_header>(bytes);
@@ -74,9 +80,21 @@ ProcessRef HostFacts::apply(std::span<const std::byte> bytes) {
     case process_exit_event_id:
       if (const auto* exit = event_of<process_exit_event>(bytes)) return apply_exit(*exit);
       return nullptr;
+    case process_change_event_id:
+      if (const auto* change = event_of<process_change_event>(bytes))
+        return apply_change(*change, bytes.subspan(sizeof(process_change_event)));
+      return nullptr;
+    case socket_state_event_id:
+      if (const auto* socket = event_of<socket_state_event>(bytes)) sockets_.apply(*socket);
+      return header->task.tgid ? process(task_key(header->task)) : nullptr;
     default:
       return header->task.tgid ? process(task_key(header->task)) : nullptr;
   }
+}
+
+void HostFacts::apply_snapshot(std::span<const std::byte> bytes) {
+  const auto* event = event_of<socket_state_event>(bytes);
+  if (event && event->header.type == socket_state_event_id) sockets_.apply(*event);
 }
 
 ProcessRef HostFacts::apply_fork(const process_fork_event& event) {
@@ -103,7 +121,10 @@ ProcessRef HostFacts::apply_exec(const process_exec_event& event, std::span<cons
   image->args_truncated = event.flags & PROCESS_ARGS_TRUNCATED;
   image->cgroup = take(text, event.cgroup_size);
   image->unit = unit_of_cgroup(image->cgroup);
-  image->container_id = container_of_cgroup(image->cgroup);
+  if (const auto container = container_of_cgroup(image->cgroup); !container.empty()) {
+    image->container_id = short_container_id(container);
+    if (inspector_) inspector_->want_container(container);
+  }
   image->cgroup_id = event.header.cgroup_id;
   image->vpid = event.vpid;
   image->pgid = event.pgid;
@@ -139,6 +160,25 @@ ProcessRef HostFacts::apply_exit(const process_exit_event& event) {
   if (found == processes_.end()) return nullptr;
   const ProcessRef image = found->second.image;
   mark_exited(id, event.header.time_ns);  // once: two last threads may both tell it
+  return image;
+}
+
+ProcessRef HostFacts::apply_change(const process_change_event& event,
+                                   std::span<const std::byte> tail) {
+  const TaskKey key = task_key(event.header.task);
+  const ProcessRef before = process(key);
+  // What an older image changed is in the newer one already.
+  if (!before || before->key.exec_count != key.exec_count) return before;
+  auto image = std::make_shared<Process>(*before);
+  std::string_view text(reinterpret_cast<const char*>(tail.data()), tail.size());
+  image->name.assign(event.comm, strnlen(event.comm, sizeof(event.comm)));
+  image->cwd = take(text, event.cwd_size);
+  image->uid = event.euid;
+  image->gid = event.egid;
+  image->real_uid = event.uid;
+  image->cap_effective = event.cap_effective;
+  image->cap_permitted = event.cap_permitted;
+  insert(image);
   return image;
 }
 
@@ -209,6 +249,7 @@ void HostFacts::refresh(std::uint64_t now_ns) {
     const std::unique_lock lock(mutex_);
     forget_gone(now_ns);
   }
+  sockets_.refresh(now_ns);
   accounts_.refresh();
 }
 
@@ -229,8 +270,10 @@ void HostFacts::forget_gone(std::uint64_t now_ns) {
 }
 
 HostFacts::Counts HostFacts::counts() const {
+  const auto sockets = sockets_.counts();
+  const auto inspected = inspector_ ? inspector_->counts() : Inspector::Counts{};
   const std::shared_lock lock(mutex_);
-  return {processes_.size(), evicted_};
+  return {processes_.size(), evicted_, sockets, inspected};
 }
 
 ProcessRef HostFacts::process(const TaskKey& key) const {
@@ -257,6 +300,29 @@ void HostFacts::each_process(const std::function<void(const ProcessRef&)>& visit
         images.push_back(found->second.image);
   }
   for (const auto& image : images) visit(image);
+}
+
+Facts::Environment HostFacts::environment(const Process& process,
+                                          std::chrono::milliseconds patience) const {
+  return inspector_ ? inspector_->environment(process, patience) : nullptr;
+}
+
+std::optional<std::string> HostFacts::exe_sha256(const Process& process,
+                                                 std::chrono::milliseconds patience) const {
+  return inspector_ ? inspector_->exe_sha256(process, patience) : std::nullopt;
+}
+
+ContainerRef HostFacts::container(std::string_view id) const {
+  return inspector_ && !id.empty() ? inspector_->container(id) : nullptr;
+}
+
+void HostFacts::each_container(const std::function<void(const ContainerRef&)>& visit) const {
+  std::set<std::string> living;
+  each_process([&](const ProcessRef& process) {
+    if (!process->container_id.empty()) living.insert(process->container_id);
+  });
+  for (const auto& id : living)
+    if (const auto known = container(id)) visit(known);
 }
 
 std::optional<std::string> HostFacts::user_name(std::uint32_t uid) const {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one copy of host facts in the daemon. The reader thread applies lifecycle events in time
+// The one copy of host facts in the daemon. The reader thread applies events in time
 // order; any thread looks up. Bounded: exited processes stay for a grace time (longer while a child
 // lives), and past max_processes the oldest exited ones go first, then any.
 #pragma once
@@ -14,6 +14,8 @@
 
 #include "core/lifecycle.h"
 #include "facts/accounts.h"
+#include "facts/inspector.h"
+#include "facts/sockets.h"
 #include "trivet/facts.h"
 
 namespace trivet {
@@ -23,28 +25,48 @@ class HostFacts final : public Facts {
   struct Limits {
     std::size_t max_processes = 200'000;
     std::uint64_t exited_grace_ns = 10'000'000'000;
+    SocketTable::Limits sockets;
   };
   struct Counts {
     std::size_t processes;  // known, exited ones included
     std::uint64_t evicted;  // forgotten early for lack of room
+    SocketTable::Counts sockets;
+    Inspector::Counts inspector;
   };
 
-  HostFacts(std::string cgroup_root, Limits limits);
+  // Without `files` containers, environments and hashes stay unknown.
+  HostFacts(std::string cgroup_root, Limits limits, std::unique_ptr<HostFiles> files = nullptr);
   explicit HostFacts(std::string cgroup_root) : HostFacts(std::move(cgroup_root), Limits()) {}
 
-  // What the event says of its process: the lifecycle events change the facts, others look up.
-  // Returns the event's process (a fork's child), nullptr if unknown. Reader thread only. `bytes`
-  // is a whole record whose size the reader has checked against its header, not against its type.
+  // What the event says of its process: the core's events change the facts, others look up. Returns
+  // the event's process (a fork's child), nullptr if unknown. Reader thread only. `bytes` is a
+  // whole record whose size the reader has checked against its header, not against its type.
   ProcessRef apply(std::span<const std::byte> bytes);
 
   // Forgets what has been gone for long enough, and reads changed account files. Any one thread.
   void refresh(std::uint64_t now_ns);
+
+  // A record of a snapshot of sockets, between the next two. Any one thread.
+  void apply_snapshot(std::span<const std::byte> bytes);
+  // Around a snapshot of all sockets that was begun at `start_ns`; see SocketTable.
+  void begin_socket_snapshot() { sockets_.begin_snapshot(); }
+  void end_socket_snapshot(std::uint64_t start_ns) { sockets_.end_snapshot(start_ns); }
 
   Counts counts() const;
 
   ProcessRef process(const TaskKey& key) const override;
   ProcessRef process(std::uint32_t tgid) const override;
   void each_process(const std::function<void(const ProcessRef&)>& visit) const override;
+  Environment environment(const Process& process,
+                          std::chrono::milliseconds patience) const override;
+  std::optional<std::string> exe_sha256(const Process& process,
+                                        std::chrono::milliseconds patience) const override;
+  SocketRef socket(std::uint64_t cookie) const override { return sockets_.find(cookie); }
+  void each_socket(const std::function<void(const SocketRef&)>& visit) const override {
+    sockets_.each(visit);
+  }
+  ContainerRef container(std::string_view id) const override;
+  void each_container(const std::function<void(const ContainerRef&)>& visit) const override;
   std::optional<std::string> user_name(std::uint32_t uid) const override;
   std::optional<std::string> group_name(std::uint32_t gid) const override;
   std::string cgroup_path(std::uint64_t cgroup_id) const override;
@@ -78,6 +100,7 @@ class HostFacts final : public Facts {
   ProcessRef apply_fork(const process_fork_event& event);
   ProcessRef apply_exec(const process_exec_event& event, std::span<const std::byte> tail);
   ProcessRef apply_exit(const process_exit_event& event);
+  ProcessRef apply_change(const process_change_event& event, std::span<const std::byte> tail);
   void insert(ProcessRef image);
   // These hold the lock already.
   void mark_exited(const Identity& id, std::uint64_t exited_ns);
@@ -88,12 +111,14 @@ class HostFacts final : public Facts {
   const std::string hostname_;
   const Limits limits_;
   Accounts accounts_;
+  SocketTable sockets_;
   mutable std::shared_mutex mutex_;
   std::unordered_map<Identity, Entry, IdentityHash> processes_;
   std::unordered_map<std::uint32_t, Identity> living_;  // by tgid
   std::deque<Gone> gone_;                               // by time of exit
   std::unordered_map<std::uint64_t, std::string> cgroups_;
   std::uint64_t evicted_ = 0;
+  const std::unique_ptr<Inspector> inspector_;
 };
 
 }  // namespace trivet

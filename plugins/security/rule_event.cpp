@@ -2,13 +2,14 @@
 #include "security/rule_event.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cstring>
 #include <utility>
 #include <vector>
+
+#include "trivet/capability.h"
 
 namespace trivet::security {
 namespace {
@@ -193,51 +194,9 @@ std::string error_name(std::int64_t result) {
 }
 
 std::string capability_names(std::uint64_t set) {
-  static constexpr const char* names[] = {"CAP_CHOWN",
-                                          "CAP_DAC_OVERRIDE",
-                                          "CAP_DAC_READ_SEARCH",
-                                          "CAP_FOWNER",
-                                          "CAP_FSETID",
-                                          "CAP_KILL",
-                                          "CAP_SETGID",
-                                          "CAP_SETUID",
-                                          "CAP_SETPCAP",
-                                          "CAP_LINUX_IMMUTABLE",
-                                          "CAP_NET_BIND_SERVICE",
-                                          "CAP_NET_BROADCAST",
-                                          "CAP_NET_ADMIN",
-                                          "CAP_NET_RAW",
-                                          "CAP_IPC_LOCK",
-                                          "CAP_IPC_OWNER",
-                                          "CAP_SYS_MODULE",
-                                          "CAP_SYS_RAWIO",
-                                          "CAP_SYS_CHROOT",
-                                          "CAP_SYS_PTRACE",
-                                          "CAP_SYS_PACCT",
-                                          "CAP_SYS_ADMIN",
-                                          "CAP_SYS_BOOT",
-                                          "CAP_SYS_NICE",
-                                          "CAP_SYS_RESOURCE",
-                                          "CAP_SYS_TIME",
-                                          "CAP_SYS_TTY_CONFIG",
-                                          "CAP_MKNOD",
-                                          "CAP_LEASE",
-                                          "CAP_AUDIT_WRITE",
-                                          "CAP_AUDIT_CONTROL",
-                                          "CAP_SETFCAP",
-                                          "CAP_MAC_OVERRIDE",
-                                          "CAP_MAC_ADMIN",
-                                          "CAP_SYSLOG",
-                                          "CAP_WAKE_ALARM",
-                                          "CAP_BLOCK_SUSPEND",
-                                          "CAP_AUDIT_READ",
-                                          "CAP_PERFMON",
-                                          "CAP_BPF",
-                                          "CAP_CHECKPOINT_RESTORE"};
-  static_assert(std::size(names) == CAP_LAST_CAP + 1, "a capability has no name");
   std::string out;
-  for (std::size_t bit = 0; bit < std::size(names); ++bit) {
-    if (set >> bit & 1) out.append(out.empty() ? "" : " ").append(names[bit]);
+  for (std::size_t bit = 0; bit < kCapabilityNames.size(); ++bit) {
+    if (set >> bit & 1) out.append(out.empty() ? "" : " ").append(kCapabilityNames[bit]);
   }
   return out;
 }

@@ -20,6 +20,16 @@ class QuietFacts final : public Facts {
   void each_process(const std::function<void(const ProcessRef&)>& visit) const override {
     visit(only);
   }
+  Environment environment(const Process&, std::chrono::milliseconds) const override {
+    return nullptr;
+  }
+  std::optional<std::string> exe_sha256(const Process&, std::chrono::milliseconds) const override {
+    return std::nullopt;
+  }
+  SocketRef socket(std::uint64_t) const override { return nullptr; }
+  void each_socket(const std::function<void(const SocketRef&)>&) const override {}
+  ContainerRef container(std::string_view) const override { return nullptr; }
+  void each_container(const std::function<void(const ContainerRef&)>&) const override {}
   std::optional<std::string> user_name(std::uint32_t) const override { return std::nullopt; }
   std::optional<std::string> group_name(std::uint32_t) const override { return "root"; }
   std::string cgroup_path(std::uint64_t) const override { return {}; }

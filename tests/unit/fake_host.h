@@ -57,6 +57,11 @@ class FakeFacts final : public Facts {
     throw std::runtime_error("no fake process is named " + name);
   }
 
+  // By tgid; by path of the executable; by cookie; by short id.
+  std::map<std::uint32_t, std::vector<std::string>> environments;
+  std::map<std::string, std::string> hashes;
+  std::map<std::uint64_t, Socket> sockets;
+  std::map<std::string, Container, std::less<>> containers;
   std::map<std::uint32_t, std::string> users{{0, "root"}};
   std::map<std::uint32_t, std::string> groups{{0, "root"}};
   std::map<std::uint64_t, std::string> cgroups;
@@ -74,6 +79,30 @@ class FakeFacts final : public Facts {
   }
   void each_process(const std::function<void(const ProcessRef&)>& visit) const override {
     for (const auto& [pid, process] : processes_) visit(process);
+  }
+  Environment environment(const Process& process, std::chrono::milliseconds) const override {
+    auto found = environments.find(process.key.tgid);
+    if (found == environments.end()) return nullptr;
+    return std::make_shared<const std::vector<std::string>>(found->second);
+  }
+  std::optional<std::string> exe_sha256(const Process& process,
+                                        std::chrono::milliseconds) const override {
+    auto found = hashes.find(process.exe);
+    return found == hashes.end() ? std::nullopt : std::optional(found->second);
+  }
+  SocketRef socket(std::uint64_t cookie) const override {
+    auto found = sockets.find(cookie);
+    return found == sockets.end() ? nullptr : std::make_shared<const Socket>(found->second);
+  }
+  void each_socket(const std::function<void(const SocketRef&)>& visit) const override {
+    for (const auto& [cookie, socket] : sockets) visit(std::make_shared<const Socket>(socket));
+  }
+  ContainerRef container(std::string_view id) const override {
+    auto found = containers.find(id.substr(0, 12));
+    return found == containers.end() ? nullptr : std::make_shared<const Container>(found->second);
+  }
+  void each_container(const std::function<void(const ContainerRef&)>& visit) const override {
+    for (const auto& [id, one] : containers) visit(std::make_shared<const Container>(one));
   }
   std::optional<std::string> user_name(std::uint32_t uid) const override {
     auto found = users.find(uid);

@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is known of this host: processes, users, cgroups. One copy in the daemon, owned by the core
-// and filled from lifecycle events; every plugin sees the same world. Lookups answer at once,
-// "unknown" (nullptr, nullopt, empty) if need be: enrichment never waits.
+// What is known of this host: processes, sockets, containers, users, cgroups. One copy in the
+// daemon, owned by the core and filled from events; every plugin sees the same world. Lookups
+// answer at once, "unknown" (nullptr, nullopt, empty) if need be: enrichment never waits. Only what
+// takes a patience may wait, and no longer than that.
 #pragma once
 
+#include <chrono>
 #include <compare>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
+
+#include "trivet/value.h"
 
 namespace trivet {
 
@@ -26,8 +32,8 @@ struct TaskKey {
   auto operator<=>(const TaskKey&) const = default;
 };
 
-// One process image as it was at its last fork or exec. Immutable: a change makes a new Process, so
-// that a holder of a ProcessRef sees the image that caused its event.
+// One process image as it was at its last fork, exec or told change. Immutable: a change makes a
+// new Process, so that a holder of a ProcessRef sees the image that caused its event.
 struct Process {
   TaskKey key;
   TaskKey parent;                 // its parent when it was last seen; tgid 0 where unknown
@@ -65,6 +71,53 @@ struct Process {
 
 using ProcessRef = std::shared_ptr<const Process>;
 
+// An internet socket as it was last told, of any network namespace. Immutable, as Process is.
+struct Socket {
+  std::uint64_t cookie = 0;
+  std::uint8_t protocol = 0;  // IPPROTO_TCP, IPPROTO_UDP, ...
+  std::uint8_t state = 0;     // as tcp_states.h numbers them, for every protocol; 7: closed
+  bool listening = false;
+  IpAddress local;               // :: and 0.0.0.0 where bound to no address; none where unknown
+  IpAddress remote;              // none where it has no peer
+  std::uint16_t local_port = 0;  // 0 where unknown
+  std::uint16_t remote_port = 0;
+  TaskKey owner;  // who opened or accepted it, or was last found to hold it; tgid 0: unknown
+  std::uint64_t cgroup_id = 0;      // of the owner
+  std::uint32_t net_namespace = 0;  // inode number; 0 where unknown
+  std::uint64_t since_ns = 0;       // when it was first told, CLOCK_BOOTTIME
+};
+
+using SocketRef = std::shared_ptr<const Socket>;
+
+struct ContainerMount {
+  std::string source;       // on the host; a type such as "tmpfs" where it is no folder of the host
+  std::string destination;  // in the container
+  bool read_only = false;
+  std::string propagation;  // "rprivate", "rshared", ...; empty where unknown
+};
+
+// A container as its runtime's own files describe it. Immutable, as Process is.
+struct Container {
+  std::string id;            // all 64 digits
+  std::string runtime;       // "docker", "containerd", "cri-o", "podman"
+  std::string name;          // Kubernetes' name of the container where there is one
+  std::string image;         // as it was asked for: "docker.io/library/nginx:1.22"
+  std::string image_id;      // without "sha256:"; empty where unknown
+  std::string image_digest;  // "sha256:..." where the runtime notes one
+  std::vector<std::pair<std::string, std::string>>
+      labels;            // sorted; annotations where it has no labels
+  std::string pod_name;  // Kubernetes'; empty outside of a pod
+  std::string pod_namespace;
+  std::string pod_uid;
+  bool privileged =
+      false;  // every capability and no seccomp filter, where the runtime does not say
+  std::uint64_t capabilities = 0;  // bounding set that its first process gets
+  std::vector<ContainerMount> mounts;
+  std::uint64_t started_ns = 0;  // CLOCK_BOOTTIME; 0 where unknown
+};
+
+using ContainerRef = std::shared_ptr<const Container>;
+
 // Thread-safe; owned by the core, lives as long as every plugin.
 class Facts {
  public:
@@ -77,6 +130,29 @@ class Facts {
   virtual ProcessRef process(std::uint32_t tgid) const = 0;
   // Calls visit for each known living process, in no order.
   virtual void each_process(const std::function<void(const ProcessRef&)>& visit) const = 0;
+
+  // NAME=value of the process as it was started, cut at 32 KiB in all; nullptr if unknown: it has
+  // gone, or took longer to read than `patience`. What was read once is kept with the image for
+  // some seconds.
+  using Environment = std::shared_ptr<const std::vector<std::string>>;
+  virtual Environment environment(const Process& process,
+                                  std::chrono::milliseconds patience) const = 0;
+  // SHA-256 of the process's executable in hex, as the file is now, which is the one that runs: its
+  // inode is compared. nullopt if unknown: it has gone, is larger than 256 MiB, or took longer than
+  // `patience`; a later call may know it.
+  virtual std::optional<std::string> exe_sha256(const Process& process,
+                                                std::chrono::milliseconds patience) const = 0;
+
+  // The socket of that cookie; closed ones stay known for some seconds. nullptr if unknown.
+  virtual SocketRef socket(std::uint64_t cookie) const = 0;
+  // Calls visit for each known open socket, in no order.
+  virtual void each_socket(const std::function<void(const SocketRef&)>& visit) const = 0;
+
+  // The container of that id, short (Process::container_id) or whole; nullptr until its runtime's
+  // files have been read, and where there are none.
+  virtual ContainerRef container(std::string_view id) const = 0;
+  // Calls visit for each known container with a living process, in no order.
+  virtual void each_container(const std::function<void(const ContainerRef&)>& visit) const = 0;
 
   virtual std::optional<std::string> user_name(std::uint32_t uid) const = 0;
   virtual std::optional<std::string> group_name(std::uint32_t gid) const = 0;
