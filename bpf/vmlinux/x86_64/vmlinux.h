@@ -8,6 +8,7 @@
 struct __sk_buff;
 struct bpf_dynptr;
 struct bpf_iter__task;
+struct bpf_iter__task_file;
 struct bpf_iter_meta;
 struct bpf_sock;
 struct bpf_sock_addr;
@@ -402,6 +403,7 @@ struct signal_struct {
 	int group_exit_code;
 	unsigned int flags;
 	struct pid *pids[4];
+	int leader;
 	struct tty_struct *tty;
 };
 
@@ -608,6 +610,10 @@ struct tty_struct {
 	struct tty_struct *link;
 };
 
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
 struct sock_common {
 	union {
 		struct {
@@ -622,6 +628,8 @@ struct sock_common {
 		};
 	};
 	short unsigned int skc_family;
+	volatile unsigned char skc_state;
+	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
@@ -756,6 +764,19 @@ struct bpf_iter__task {
 	};
 	union {
 		struct task_struct *task;
+	};
+};
+
+struct bpf_iter__task_file {
+	union {
+		struct bpf_iter_meta *meta;
+	};
+	union {
+		struct task_struct *task;
+	};
+	u32 fd;
+	union {
+		struct file *file;
 	};
 };
 
