@@ -73,15 +73,14 @@ void SocketTable::apply(const socket_state_event& event) {
 }
 
 void SocketTable::apply_snapshot(Entry& entry, Socket told, std::uint64_t time_ns) {
-  // An event that was newer than the look has told more.
   if (entry.closed_ns) return;
-  const bool first = entry.snapshot != snapshot_ || !entry.socket;
-  if (first) entry.owner_holds = false;
+  if (entry.snapshot != snapshot_) entry.holder = {};
   entry.snapshot = snapshot_;
-  const bool holder_owns = entry.socket && entry.socket->owner.same_process(told.owner);
-  entry.owner_holds = entry.owner_holds || holder_owns;
-  // Of several holders the known owner stays, else the first one found is it.
-  if (!first && !holder_owns) return;
+  const bool owned = entry.socket && entry.socket->owner.tgid != 0;
+  const bool owner_holds = !owned || entry.socket->owner.same_process(told.owner);
+  if (owner_holds || entry.holder.task.tgid == 0) entry.holder = {told.owner, told.cgroup_id};
+  if (!owner_holds) keep_owner(told, *entry.socket);
+  // An event that was newer than the look has told more.
   if (time_ns < entry.told_ns) return;
   entry.told_ns = time_ns;
   entry.socket = std::make_shared<const Socket>(std::move(told));
@@ -123,7 +122,17 @@ void SocketTable::begin_snapshot() {
 void SocketTable::end_snapshot(std::uint64_t start_ns) {
   const std::unique_lock lock(mutex_);
   for (auto& [cookie, entry] : sockets_) {
-    if (entry.closed_ns || entry.snapshot == snapshot_ || entry.told_ns >= start_ns) continue;
+    if (entry.closed_ns) continue;
+    if (entry.snapshot == snapshot_) {
+      // Its owner has closed it or ended, and somebody else holds it still.
+      if (entry.holder.task.same_process(entry.socket->owner)) continue;
+      auto held = std::make_shared<Socket>(*entry.socket);
+      held->owner = entry.holder.task;
+      held->cgroup_id = entry.holder.cgroup_id;
+      entry.socket = std::move(held);
+      continue;
+    }
+    if (entry.told_ns >= start_ns) continue;
     const bool waits_for_accept =
         entry.socket->owner.tgid == 0 && start_ns < entry.told_ns + kAcceptPatienceNs;
     if (!waits_for_accept) close(entry, start_ns);

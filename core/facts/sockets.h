@@ -48,12 +48,16 @@ class SocketTable {
   Counts counts() const;
 
  private:
+  struct Holder {
+    TaskKey task;
+    std::uint64_t cgroup_id = 0;
+  };
   struct Entry {
     SocketRef socket;
     std::uint64_t told_ns = 0;    // of the newest event
     std::uint64_t closed_ns = 0;  // 0 while it is open
     std::uint32_t snapshot = 0;   // the last one that told it
-    bool owner_holds = false;     // that one found it with its owner
+    Holder holder;                // whom that one found it with: its owner, else the first
   };
   struct Gone {
     std::uint64_t closed_ns;

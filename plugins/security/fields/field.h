@@ -23,6 +23,7 @@ enum class ArgumentUse {
   optional_index,  // proc.aname, proc.aname[2]
   index,           // proc.apid[2]
   name,            // evt.arg[flags], evt.arg.flags
+  optional_name,   // proc.env, proc.env[PATH]
 };
 struct FieldArgument {
   std::string text;  // as written; empty if absent

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // proc.*, thread.*, user.*, group.*: who caused the event, and its ancestors.
+#include <chrono>
+
 #include "security/fields/field.h"
 
 namespace trivet::security {
@@ -106,6 +108,32 @@ FieldValue since_exe_change(const RuleEvent& event, const FieldArgument&) {
          number(event.process->exe_ctime_ns);
 }
 
+// Both are read when the first rule asks, while the event waits.
+constexpr std::chrono::milliseconds kEnvironmentPatience{20};
+constexpr std::chrono::milliseconds kHashPatience{200};
+
+FieldValue environment(const RuleEvent& event, const FieldArgument& argument) {
+  if (!event.process) return {};
+  const auto variables = event.facts->environment(*event.process, kEnvironmentPatience);
+  if (!variables) return {};
+  if (argument.text.empty()) {
+    std::string all;
+    for (const auto& variable : *variables) all.append(all.empty() ? "" : " ").append(variable);
+    return event.keep(std::move(all));
+  }
+  const std::string start = argument.text + "=";
+  for (const auto& variable : *variables)
+    if (variable.starts_with(start)) return event.keep(variable.substr(start.size()));
+  return {};
+}
+
+FieldValue exe_sha256(const RuleEvent& event, const FieldArgument&) {
+  if (!event.process) return {};
+  auto hash = event.facts->exe_sha256(*event.process, kHashPatience);
+  if (!hash) return {};
+  return event.keep(std::move(*hash));
+}
+
 FieldValue user_name(const RuleEvent& event, std::uint32_t uid) {
   auto name = event.facts->user_name(uid);
   if (!name) return {};
@@ -204,6 +232,10 @@ constexpr Field kFields[] = {
      "The executable is from an overlay's upper layer", GET(process.exe_upper_layer)},
     {"proc.is_exe_from_memfd", FieldType::boolean, ArgumentUse::none, "The executable is a memfd",
      GET(process.exe_memfd)},
+    {"proc.env", FieldType::text, ArgumentUse::optional_name,
+     "Its environment, or the value of a variable", environment},
+    {"proc.exe_sha256", FieldType::text, ArgumentUse::none, "SHA-256 of the executable, in hex",
+     exe_sha256},
     {"proc.exe_ino", FieldType::number, ArgumentUse::none, "Inode of the executable",
      GET(number(process.exe_inode))},
     {"proc.exe_ino.ctime", FieldType::number, ArgumentUse::none,

@@ -23,7 +23,7 @@ constexpr std::string_view kFields = R"(
     fd.is_upper_layer fd.lip.name fd.lproto fd.proto fd.rip.name fd.rproto fd.sip.name fd.sproto
     fd.types fd.uid fd.is_lower_layer fdlist.cips fdlist.cports fdlist.names fdlist.nums
     fdlist.sips fdlist.sports fs.path.name fs.path.nameraw fs.path.source fs.path.sourceraw
-    fs.path.target fs.path.targetraw proc.aenv proc.cgroup proc.cgroups proc.childs proc.env
+    fs.path.target fs.path.targetraw proc.aenv proc.cgroup proc.cgroups proc.childs
     proc.exe_ino.ctime_duration_pidns_start proc.fdlimit proc.fdopencount proc.fdusage
     proc.is_container_healthcheck proc.is_container_liveness_probe
     proc.is_container_readiness_probe proc.is_exe_lower_layer proc.is_pgid_leader
@@ -36,14 +36,11 @@ constexpr std::string_view kFields = R"(
     thread.cpu.system thread.cpu.user thread.exectime thread.nametid thread.pfmajor
     thread.pfminor thread.totexectime thread.vnametid thread.vmrss thread.vmsize thread.vtid
     user.homedir user.shell container.cni.json container.healthcheck container.host_ipc
-    container.host_network container.host_pid container.labels container.label
-    container.liveness_probe container.mount container.mount.dest container.mount.mode
-    container.mount.propagation container.mount.rdwr container.mount.source
-    container.readiness_probe k8s.pod.cni.json k8s.pod.full_sandbox_id k8s.pod.sandbox_id
-    k8s.rc.id k8s.rc.name k8s.rc.label k8s.rc.labels k8s.rs.id k8s.rs.name k8s.rs.label
-    k8s.rs.labels k8s.svc.id k8s.svc.name k8s.svc.label k8s.svc.labels k8s.deployment.id
-    k8s.deployment.name k8s.deployment.label k8s.deployment.labels k8s.ns.id k8s.ns.label
-    k8s.ns.labels
+    container.host_network container.host_pid container.liveness_probe container.readiness_probe
+    k8s.pod.cni.json k8s.pod.full_sandbox_id k8s.pod.sandbox_id k8s.rc.id k8s.rc.name
+    k8s.rc.label k8s.rc.labels k8s.rs.id k8s.rs.name k8s.rs.label k8s.rs.labels k8s.svc.id
+    k8s.svc.name k8s.svc.label k8s.svc.labels k8s.deployment.id k8s.deployment.name
+    k8s.deployment.label k8s.deployment.labels k8s.ns.id k8s.ns.label k8s.ns.labels
 )";
 
 // System calls, and the few events of Falco that are none.

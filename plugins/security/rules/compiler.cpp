@@ -203,6 +203,8 @@ std::variant<FieldUse, ConditionProblem> Compiler::field(std::string_view name,
     use.argument.index = static_cast<std::uint32_t>(*number);
   }
   switch (use.field->argument) {
+    case ArgumentUse::optional_name:
+      break;
     case ArgumentUse::none:
       if (!text.empty()) {
         return ConditionProblem{

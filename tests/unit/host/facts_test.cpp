@@ -97,6 +97,51 @@ TEST_CASE(
   CHECK(facts.process(51u)->name == "cat");
 }
 
+TEST_CASE("what a process changes about itself makes a new image, and holders keep the old one") {
+  HostFacts facts("");
+  facts.apply(exec_event(kShell, kInit, "sh", {"/bin/sh", "/root", kNulSeparated, ""}));
+  const auto before = facts.process(50u);
+  process_change_event event{};
+  event.header = header(process_change_event_id, 2 * kSecond, kShell);
+  event.euid = 33;
+  event.egid = 34;
+  event.uid = 35;
+  event.cap_effective = 1;
+  std::strncpy(event.comm, "worker", sizeof(event.comm));
+  const std::string folder = "/var/www";
+  event.cwd_size = static_cast<__u16>(folder.size());
+  facts.apply(bytes_of(event, folder));
+  const auto after = facts.process(50u);
+  CHECK(after->uid == 33);
+  CHECK(after->gid == 34);
+  CHECK(after->real_uid == 35);
+  CHECK(after->cap_effective == 1);
+  CHECK(after->name == "worker");
+  CHECK(after->cwd == "/var/www");
+  CHECK(after->exe == "/bin/sh");
+  CHECK(before->uid == 0);
+  CHECK(before->cwd == "/root");
+
+  // A change of the image before an exec that has come already.
+  facts.apply(exec_event({200, 50, 4}, kInit, "cat", {"/bin/cat", "/", {}, ""}));
+  facts.apply(bytes_of(event, folder));
+  CHECK(facts.process(50u)->name == "cat");
+}
+
+TEST_CASE("a process may be told to have ended twice") {
+  HostFacts facts("");
+  const task_key child{300, 51, 1};
+  facts.apply(exec_event(kShell, kInit, "sh", {"/bin/sh", "/", {}, ""}));
+  facts.apply(fork_event(child, kShell));
+  facts.apply(fork_event({301, 52, 1}, kShell));
+  facts.apply(exit_event(child, 2 * kSecond));
+  facts.apply(exit_event(child, 3 * kSecond));
+  facts.apply(exit_event(kShell, 4 * kSecond));
+  // The other child lives, so the parent stays known.
+  facts.refresh(100 * kSecond);
+  CHECK(facts.process(TaskKey{200, 50, 3}));
+}
+
 TEST_CASE("a pid that is used again names the new process, and the old one by its start") {
   HostFacts facts("");
   facts.apply(exec_event({200, 50, 1}, kInit, "old", {"/old", "/", {}, ""}));
@@ -180,7 +225,7 @@ TEST_CASE("cgroup paths name units as journald does and containers by their shor
            {"", "", ""}}) {
     CAPTURE(row.path);
     CHECK(unit_of_cgroup(row.path) == row.unit);
-    CHECK(container_of_cgroup(row.path) == row.container);
+    CHECK(short_container_id(container_of_cgroup(row.path)) == row.container);
   }
 }
 
