@@ -15,7 +15,7 @@ import uuid
 
 import pytest
 
-from trivet_harness import SCALE, end_process, free_port, wait_until
+from trivet_harness import SCALE, cgroup_root, end_process, free_port, wait_until
 
 DENY_CONNECT = """
 [[rule]]
@@ -216,9 +216,7 @@ def test_a_bad_policy_is_refused_and_the_one_in_force_stays(network, folder):
 
 @contextlib.contextmanager
 def cgroup(name):
-    mounts = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
-    root = next(line.split()[4] for line in mounts if " - cgroup2 " in line)
-    path = pathlib.Path(root) / name
+    path = cgroup_root() / name
     path.mkdir()
     try:
         yield path

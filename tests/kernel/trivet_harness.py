@@ -39,6 +39,12 @@ def wait_until(ask, seconds, what):
         time.sleep(0.02)
 
 
+def cgroup_root():
+    """Where the cgroup2 hierarchy is mounted."""
+    mounts = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+    return pathlib.Path(next(line.split()[4] for line in mounts if " - cgroup2 " in line))
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

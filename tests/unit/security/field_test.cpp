@@ -105,6 +105,72 @@ TEST_CASE("the process and its ancestors") {
   }
 }
 
+TEST_CASE("a container as its runtime describes it") {
+  World world;
+  Process inside{.name = "nginx", .exe = "/usr/sbin/nginx", .container_id = "0123456789ab"};
+  world.host.facts().add(tree(inside));
+  Container container;
+  container.id = "0123456789ab" + std::string(52, '0');
+  container.runtime = "containerd";
+  container.name = "web";
+  container.image = "registry.example:5000/shop/web:1.2@sha256:beef";
+  container.image_digest = "sha256:beef";
+  container.labels = {{"app", "shop"}, {"tier", "front"}};
+  container.pod_name = "web-0";
+  container.pod_namespace = "prod";
+  container.privileged = true;
+  container.mounts = {{"/srv", "/data", false, "rprivate"}, {"/etc", "/host", true, ""}};
+  container.started_ns = 1;
+  auto event = world.event(kExecve);
+  event.process = world.host.facts().named("nginx");
+  CHECK(read(event, "container.id") == "0123456789ab");
+  CHECK(read(event, "container.name") == "<NA>");
+  CHECK(read(event, "container.privileged") == "<NA>");
+  world.host.facts().containers["0123456789ab"] = container;
+  struct Row {
+    const char* field;
+    const char* argument;
+    const char* value;
+  };
+  for (const auto& row : std::initializer_list<Row>{
+           {"container.name", "", "web"},
+           {"container.type", "", "containerd"},
+           {"container.image", "", "registry.example:5000/shop/web:1.2@sha256:beef"},
+           {"container.image.repository", "", "registry.example:5000/shop/web"},
+           {"container.image.tag", "", "1.2"},
+           {"container.image.digest", "", "sha256:beef"},
+           {"container.privileged", "", "true"},
+           {"container.start_ts", "", "1700000000000000001"},
+           {"container.mounts", "", "/srv:/data::true:rprivate /etc:/host:ro:false:"},
+           {"container.mount.dest", "/srv", "/data"},
+           {"container.mount.source", "/host", "/etc"},
+           {"container.mount.rdwr", "1", "false"},
+           {"container.mount", "7", "<NA>"},
+           {"container.label", "tier", "front"},
+           {"container.label", "none", "<NA>"},
+           {"container.labels", "", "app:shop, tier:front"},
+           {"k8s.pod.name", "", "web-0"},
+           {"k8s.ns.name", "", "prod"},
+           {"k8s.pod.label", "app", "shop"},
+       }) {
+    CAPTURE(row.field);
+    CAPTURE(row.argument);
+    CHECK(read(event, row.field, row.argument) == row.value);
+  }
+}
+
+TEST_CASE("the environment, one variable of it, and the hash of the executable") {
+  World world;
+  auto event = world.event(kExecve);
+  CHECK(read(event, "proc.env") == "<NA>");
+  world.host.facts().environments[event.process->key.tgid] = {"HOME=/root", "A=b=c"};
+  world.host.facts().hashes["/usr/bin/cat"] = "beef";
+  CHECK(read(event, "proc.env") == "HOME=/root A=b=c");
+  CHECK(read(event, "proc.env", "A") == "b=c");
+  CHECK(read(event, "proc.env", "HOM") == "<NA>");
+  CHECK(read(event, "proc.exe_sha256") == "beef");
+}
+
 TEST_CASE("an opened file, a folder, and an open that failed") {
   World world;
   auto event = world.event(CALL_OPENAT);

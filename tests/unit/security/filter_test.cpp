@@ -159,7 +159,7 @@ TEST_CASE("what names mean nothing, or the wrong thing, is said") {
       {"proc.name[1] = x", "proc.name takes nothing in brackets: write proc.name"},
       {"proc.aname[x] = x", "proc.aname takes a number in brackets: write proc.aname[1]"},
       {"evt.arg = x", "evt.arg needs a name in brackets"},
-      {"proc.env[HOME] = x", "unbuilt: the field proc.env is not built yet"},
+      {"proc.aenv[HOME] = x", "unbuilt: the field proc.aenv is not built yet"},
       {"evt.arg[1] = x", "unbuilt: evt.arg by number is not built: write the argument's name"},
       {"evt.arg.request = x", "unbuilt: no event built so far has an argument \"request\""},
   };

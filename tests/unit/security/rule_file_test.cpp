@@ -156,7 +156,7 @@ TEST_CASE("exceptions exclude what they list") {
 
 TEST_CASE("what is not built yet is a remark, not an error") {
   auto loaded =
-      load({rule("evt.type = ptrace", "p") + rule("proc.env[A] = b", "e") +
+      load({rule("evt.type = ptrace", "p") + rule("proc.aenv[A] = b", "e") +
             rule("evt.type in (connect, sendto)", "c") +
             "- rule: k\n  desc: d\n  condition: ka.verb = x\n  output: o\n  priority: info\n"
             "  source: k8s_audit\n"});
@@ -165,7 +165,7 @@ TEST_CASE("what is not built yet is a remark, not an error") {
   CHECK(loaded.warnings[0].to_string() ==
         "a.yaml:1:3: the rule \"p\" is skipped: events of type ptrace are not built yet");
   CHECK(loaded.warnings[1].to_string() ==
-        "a.yaml:8:14: the rule \"e\" is skipped: the field proc.env is not built yet");
+        "a.yaml:8:14: the rule \"e\" is skipped: the field proc.aenv is not built yet");
   CHECK(loaded.warnings[2].message == "the rule \"c\" does not see events of type sendto yet");
   CHECK(loaded.warnings[3].message ==
         "the rule \"k\" is skipped: events of the source k8s_audit are not built yet");

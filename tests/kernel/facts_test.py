@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Host facts as rules and records see them: what a process changes about itself, what a runtime says of
+a container, and one identity for one socket in all tables."""
+
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+import trivet_harness as harness
+
+FIELDS = ("%proc.name|%proc.cwd|%user.uid|%group.gid|%thread.cap_effective|%proc.env[MARK]"
+          "|%proc.exe_sha256|%container.name|%container.image.repository|%container.image.tag"
+          "|%container.privileged|%container.mounts|%k8s.pod.name|%k8s.ns.name")
+
+
+def rule(name, condition):
+    return f"""
+- rule: {name}
+  desc: {name}
+  condition: {condition}
+  output: "{FIELDS}"
+  priority: NOTICE
+"""
+
+
+def fields(alert):
+    """The output's fields by name: what stands between the bars."""
+    return dict(zip((part.lstrip("%") for part in FIELDS.split("|")), alert["output"].split("|")))
+
+
+@pytest.fixture
+def watch(start, folder):
+    """watch(conditions) -> the daemon and its alerts under those rules alone."""
+    def begin(**conditions):
+        rules = folder / "rules.yaml"
+        rules.write_text("".join(rule(name, text) for name, text in conditions.items()))
+        trivet = start(changes={"security.rules_files": [rules]})
+        return trivet, trivet.follow("alerts")
+    return begin
+
+
+def python(code, **options):
+    return subprocess.run(["/usr/bin/python3", "-c", code], stdin=subprocess.DEVNULL, check=True,
+                          timeout=30 * harness.SCALE, **options)
+
+
+def test_a_process_is_judged_as_what_it_has_made_of_itself(watch, folder):
+    mark = folder / "mark"
+    mark.write_text("x")
+    mark.chmod(0o644)
+    _, alerts = watch(opened=f"evt.type in (open, openat) and fd.name = {mark}")
+    # Each step changes one thing and opens the file; no exec is between them.
+    python(f"""
+import ctypes, os
+def look(): os.close(os.open({str(mark)!r}, os.O_RDONLY))
+look()
+os.chdir('/var/tmp'); look()
+ctypes.CDLL(None).prctl(15, b'renamed', 0, 0, 0); look()
+os.setgid(65534); os.setuid(65534); look()
+if os.fork() == 0:
+    look(); os._exit(0)
+os.wait()
+""", cwd="/", env={"MARK": "here"})
+    alerts.wait(lambda row: len(alerts.rows) >= 5, what="five opens")
+    seen = [fields(row) for row in alerts.rows]
+    assert [row["proc.cwd"] for row in seen] == ["/", "/var/tmp/", "/var/tmp/", "/var/tmp/", "/var/tmp/"]
+    assert [row["proc.name"] for row in seen] == ["python3", "python3", "renamed", "renamed", "renamed"]
+    assert [row["user.uid"] for row in seen] == ["0", "0", "0", "65534", "65534"]
+    assert [row["group.gid"] for row in seen] == ["0", "0", "0", "65534", "65534"]
+    assert "CAP_SETUID" in seen[2]["thread.cap_effective"]
+    assert seen[3]["thread.cap_effective"] == ""
+    assert [row["uid"] for row in alerts.rows] == [0, 0, 0, 65534, 65534]
+
+
+def test_environment_and_hash_are_those_of_the_process_that_runs(watch, folder):
+    mark = folder / "mark"
+    mark.write_text("x")
+    _, alerts = watch(opened=f"evt.type in (open, openat) and fd.name = {mark} and proc.env[MARK] = here")
+    # It must still be there when it is asked for.
+    held = f"import time; open({str(mark)!r}).read(); time.sleep(2)"
+    python(held, env={"MARK": "elsewhere"})
+    python(held, env={"MARK": "here"})
+    row = fields(alerts.wait(lambda row: True))
+    assert row["proc.env[MARK]"] == "here"
+    real = pathlib.Path("/usr/bin/python3").resolve()
+    assert row["proc.exe_sha256"] == hashlib.sha256(real.read_bytes()).hexdigest()
+    assert len(alerts.rows) == 1
+
+
+@pytest.fixture
+def container(folder):
+    """A cgroup and a state file as containerd makes them for a pod's container; its id and cgroup."""
+    ident = os.urandom(32).hex()
+    cgroup = harness.cgroup_root() / f"cri-containerd-{ident}.scope"
+    tasks = pathlib.Path("/run/containerd/io.containerd.runtime.v2.task/trivet-test")
+    bundle = tasks / ident
+    made = [path for path in [bundle, *bundle.parents] if not path.exists()]
+    bundle.mkdir(parents=True)
+    (bundle / "config.json").write_text(json.dumps({
+        "ociVersion": "1.0.2",
+        "process": {"capabilities": {"bounding": ["CAP_CHOWN", "CAP_KILL"]}},
+        "mounts": [{"destination": "/data", "type": "bind", "source": "/srv/data",
+                    "options": ["rbind", "ro", "rprivate"]}],
+        "annotations": {"io.kubernetes.cri.container-name": "app",
+                        "io.kubernetes.cri.image-name": "docker.io/library/nginx:1.22",
+                        "io.kubernetes.cri.sandbox-name": "shop-0",
+                        "io.kubernetes.cri.sandbox-namespace": "prod"},
+        "linux": {"seccomp": {}}}))
+    cgroup.mkdir()
+    yield ident, cgroup
+    harness.wait_until(lambda: not (cgroup / "cgroup.procs").read_text(), 10, "the cgroup is empty")
+    cgroup.rmdir()
+    (bundle / "config.json").unlink()
+    for path in made:
+        path.rmdir()
+
+
+def test_rules_know_what_the_runtime_knows_of_a_container(watch, folder, container):
+    ident, cgroup = container
+    mark = folder / "mark"
+    mark.write_text("x")
+    _, alerts = watch(inside=f"evt.type in (open, openat) and fd.name = {mark} and container.name = app")
+    # The first event of a container may come before its files are read: as long as that takes.
+    subprocess.Popen(["sh", "-c", f"echo $$ >{cgroup}/cgroup.procs; sh -c 'sleep 0.5; cat {mark}; :'"],
+                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).wait(30 * harness.SCALE)
+    alert = alerts.wait(lambda row: True)
+    assert alert["container_id"] == ident[:12]
+    row = fields(alert)
+    assert row["container.image.repository"] == "docker.io/library/nginx"
+    assert row["container.image.tag"] == "1.22"
+    assert row["container.privileged"] == "false"
+    assert row["container.mounts"] == "/srv/data:/data:ro:false:rprivate"
+    assert row["k8s.pod.name"] == "shop-0"
+    assert row["k8s.ns.name"] == "prod"
+
+
+def test_alert_flow_and_request_of_a_socket_name_it_and_its_process_alike(watch, nginx):
+    trivet, alerts = watch(connected=f"evt.type = connect and fd.sport = {nginx.port} and proc.name = curl")
+    flows, requests = trivet.follow("flows"), trivet.follow("http_requests")
+    subprocess.run(["curl", "-s", "-o", "/dev/null", f"{nginx.url}/ok/"], check=True,
+                   timeout=30 * harness.SCALE)
+    alert = alerts.wait(lambda row: True)
+    cookie = alert["socket_cookie"]
+    assert cookie != 0
+    flow = flows.wait(lambda row: row["socket_cookie"] == cookie, what="the client's flow")
+    request = requests.wait(lambda row: row["socket_cookie"] == cookie, what="the client's request")
+    for column in ("pid", "process_start_ns", "process_exec_count", "process", "exe", "cgroup_id"):
+        assert flow[column] == alert[column], column
+        assert request[column] == alert[column], column
+    # The server's end is another socket, of another process, in both tables.
+    served = requests.wait(lambda row: row["process"] == "nginx", what="the server's request")
+    answered = flows.wait(lambda row: row["socket_cookie"] == served["socket_cookie"])
+    assert answered["pid"] == served["pid"]
+    assert answered["cgroup_id"] == served["cgroup_id"]
