@@ -413,6 +413,9 @@ int process_snapshot(struct bpf_iter__task *ctx)
 
 	if (!task || task->pid != task->tgid)
 		return 0;
+	/* Nobody but its parent waits for it: it has ended, and that was told or will not be. */
+	if (BPF_CORE_READ(task, signal, live.counter) == 0)
+		return 0;
 	scratch = bpf_task_storage_get(&snapshot_scratch, bpf_get_current_task_btf(), NULL,
 				       BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!scratch) {

@@ -147,8 +147,12 @@ ProcessRef HostFacts::apply_exec(const process_exec_event& event, std::span<cons
   image->mount_namespace = event.mount_namespace;
   image->host_namespaces = event.flags & PROCESS_HOST_PID_NS;
   // A process that was there before the hooks started no later than its own start.
-  image->exec_ns =
-      event.flags & PROCESS_SNAPSHOT ? event.header.task.start_ns : event.header.time_ns;
+  image->exec_ns = event.header.time_ns;
+  if (event.flags & PROCESS_SNAPSHOT) {
+    const ProcessRef known = process(image->key);
+    const bool same = known && known->key.exec_count == image->key.exec_count;
+    image->exec_ns = same ? known->exec_ns : event.header.task.start_ns;
+  }
   insert(image);
   return image;
 }

@@ -9,6 +9,7 @@
 #include <compare>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,15 +33,41 @@ struct TaskKey {
   auto operator<=>(const TaskKey&) const = default;
 };
 
+// The arguments of a process: a list that its forked children share instead of copying.
+class Arguments {
+ public:
+  Arguments() = default;
+  Arguments(std::vector<std::string> list)
+      : list_(list.empty() ? nullptr
+                           : std::make_shared<const std::vector<std::string>>(std::move(list))) {}
+  Arguments(std::initializer_list<std::string> list) : Arguments(std::vector<std::string>(list)) {}
+
+  const std::vector<std::string>& list() const {
+    static const std::vector<std::string> none;
+    return list_ ? *list_ : none;
+  }
+  operator const std::vector<std::string>&() const { return list(); }
+  const std::string& front() const { return list().front(); }
+  auto begin() const { return list().begin(); }
+  auto end() const { return list().end(); }
+  std::size_t size() const { return list().size(); }
+  bool empty() const { return !list_; }
+  const std::string& operator[](std::size_t i) const { return list()[i]; }
+  bool operator==(const Arguments& other) const { return list() == other.list(); }
+
+ private:
+  std::shared_ptr<const std::vector<std::string>> list_;
+};
+
 // One process image as it was at its last fork, exec or told change. Immutable: a change makes a
 // new Process, so that a holder of a ProcessRef sees the image that caused its event.
 struct Process {
   TaskKey key;
-  TaskKey parent;                 // its parent when it was last seen; tgid 0 where unknown
-  std::string name;               // comm, as /proc/PID/comm
-  std::string exe;                // path of the executable, resolved by the kernel
-  std::string cwd;                // working directory; empty where unknown
-  std::vector<std::string> args;  // argv with argv[0]; cut at 4096 bytes in all
+  TaskKey parent;    // its parent when it was last seen; tgid 0 where unknown
+  std::string name;  // comm, as /proc/PID/comm
+  std::string exe;   // path of the executable, resolved by the kernel
+  std::string cwd;   // working directory; empty where unknown
+  Arguments args;    // argv with argv[0]; cut at 4096 bytes in all
   bool args_truncated = false;
   std::uint32_t vpid = 0;  // pid in its own pid namespace
   std::uint32_t pgid = 0;

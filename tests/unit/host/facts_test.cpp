@@ -76,7 +76,7 @@ TEST_CASE("an exec tells the image, its arguments, its unit and its parent") {
   CHECK(shell->name == "sh");
   CHECK(shell->exe == "/usr/bin/dash");
   CHECK(shell->cwd == "/root");
-  CHECK(shell->args == std::vector<std::string>{"sh", "-c", "cat x"});
+  CHECK(shell->args.list() == std::vector<std::string>{"sh", "-c", "cat x"});
   CHECK(shell->unit == "cron.service");
   CHECK(shell->parent.tgid == 1);
   CHECK_FALSE(shell->login_uid);
