@@ -36,7 +36,9 @@ Result<std::unique_ptr<SocketWatch>> SocketWatch::start(broker::Client& broker, 
   return watch;
 }
 
-SocketWatch::~SocketWatch() { (void)broker_.unload(object_.handle); }
+SocketWatch::~SocketWatch() {
+  (void)broker_.unload(object_.handle);
+}
 
 void SocketWatch::refresh(std::uint64_t now_ns) {
   if (now_ns < next_ns_) return;
