@@ -98,7 +98,7 @@ static __always_inline void *lane__ring(enum lane lane)
  */
 static __always_inline __u64 lane__flags(enum lane lane, __u32 size)
 {
-	__u64 pending, quarter;
+	__u64 unread, quarter;
 	void *ring;
 
 	if (lane == LANE_ALERT)
@@ -108,10 +108,10 @@ static __always_inline __u64 lane__flags(enum lane lane, __u32 size)
 	ring = lane__ring(lane);
 	if (!ring)
 		return BPF_RB_NO_WAKEUP;
-	pending = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+	unread = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
 	quarter = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 4;
 	/* A power of two: some bit from it upwards differs where the record crossed a multiple. */
-	return (pending ^ (pending - size)) >= quarter ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	return (unread ^ (unread - size)) >= quarter ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 static __always_inline void header__init(struct event_header *header, enum lane lane, __u16 type,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which CPUs share a ring of a lane that has several: producers that are many slow each other down at
-// one ring, and a ring of its own for each CPU wastes memory on those that are idle.
+// Which CPUs share a ring of a lane that has several: producers that are many slow each other down
+// at one ring, and a ring of its own for each CPU wastes memory on those that are idle.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +14,9 @@ struct CpuGroups {
   std::vector<std::uint32_t> group_of;  // of each possible CPU, by number
 };
 
-// Groups of four of the CPUs that are online, 16 groups at most; CPUs that may come online later are
-// dealt out among them. The texts are lists as in /sys/devices/system/cpu/{possible,online}: "0-3,8".
-// One that cannot be read counts as one CPU.
+// Groups of four of the CPUs that are online, 16 groups at most; CPUs that may come online later
+// are dealt out among them. The texts are lists as in /sys/devices/system/cpu/{possible,online}:
+// "0-3,8". One that cannot be read counts as one CPU.
 CpuGroups group_cpus(std::string_view possible, std::string_view online);
 // The same for this machine.
 CpuGroups read_cpu_groups();

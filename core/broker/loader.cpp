@@ -219,8 +219,8 @@ Result<void> Loader::wire_lanes(bpf_object* object) {
   return {};
 }
 
-// Makes the lane's rings if they are not there yet. The object says what all of them may hold together;
-// libbpf takes the kind of map in the slots from the first.
+// Makes the lane's rings if they are not there yet. The object says what all of them may hold
+// together; libbpf takes the kind of map in the slots from the first.
 Result<void> Loader::shape_shards(bpf_map* lane) {
   std::vector<UniqueFd>& rings = shards_[bpf_map__name(lane)];
   const bpf_map* total = bpf_map__inner_map(lane);
@@ -249,7 +249,8 @@ Result<void> Loader::keep_lanes(bpf_object* object) {
       for (std::uint32_t cpu = 0; cpu < cpus_.group_of.size(); cpu++) {
         const int ring = shards->second[cpus_.group_of[cpu]].get();
         if (bpf_map_update_elem(copy.get(), &cpu, &ring, BPF_ANY) != 0) {
-          return system_error(errno, "cannot give CPU " + std::to_string(cpu) + " its ring in " + name);
+          return system_error(errno,
+                              "cannot give CPU " + std::to_string(cpu) + " its ring in " + name);
         }
       }
     }
@@ -419,10 +420,9 @@ Result<void> Loader::lend_lanes(Answer& answer) const {
   const auto lend_one = [&](const std::string& name, int fd) -> Result<void> {
     auto info = map_info(fd);
     if (!info) return std::move(info).error();
-    return lend_into(
-        answer, fd,
-        {name, info->type, info->key_size, info->value_size, info->max_entries, false},
-        info->map_flags);
+    return lend_into(answer, fd,
+                     {name, info->type, info->key_size, info->value_size, info->max_entries, false},
+                     info->map_flags);
   };
   for (const auto& [name, fd] : lanes_) {
     const auto shards = shards_.find(name);

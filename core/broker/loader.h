@@ -71,7 +71,8 @@ class Loader {
   Result<void> shape_shards(bpf_map* lane);
   Result<LinkPtr> attach(bpf_object* object, const std::string& program);
 
-  // What all objects share by name: the lanes' rings, or the array that holds each CPU's, and counts.
+  // What all objects share by name: the lanes' rings, or the array that holds each CPU's, and
+  // counts.
   std::map<std::string, UniqueFd> lanes_;
   // The rings of the lanes that have one for each group of CPUs.
   std::map<std::string, std::vector<UniqueFd>> shards_;

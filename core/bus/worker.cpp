@@ -42,6 +42,17 @@ void Worker::offer(Load load) {
   wake_.notify_one();
 }
 
+void Worker::make_room(lane of, std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  for (auto& item : queue_) {
+    if (lane_bytes_[of] + bytes <= kMaxLaneBytes) return;
+    auto* load = std::get_if<Load>(&item);
+    if (!load || load->bytes[of] == 0) continue;
+    load->drop(of);
+    lane_bytes_[of] -= std::exchange(load->bytes[of], 0);
+  }
+}
+
 bool Worker::offer_record(Task task) {
   {
     const std::lock_guard lock(mutex_);

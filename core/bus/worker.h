@@ -26,10 +26,12 @@ class Worker {
   using Clock = std::chrono::steady_clock;
   using Task = std::function<void()>;
 
-  // Events in time order: what they weigh in each lane, and the work that they are.
+  // Events in time order: what they weigh in each lane, and the work that they are. Either run or
+  // drop at a time.
   struct Load {
     std::array<std::size_t, LANE_COUNT> bytes{};
     Task run;
+    std::function<void(lane of)> drop;  // forgets the events of that lane; on whoever's thread
   };
 
   // Bytes of waiting events that a lane may hold in one queue. Whoever offers leaves out the events
@@ -47,6 +49,9 @@ class Worker {
   // Always accepted: for the few things that control the plugin.
   void post(Task task);
   void offer(Load load);
+  // Drops the oldest waiting events of that lane, load by load, until it has room for `bytes` more
+  // or none wait.
+  void make_room(lane of, std::size_t bytes);
   // False if too many records wait already.
   bool offer_record(Task task);
   // Runs the task on the worker and waits for it; false if clear() dropped it. Not from the worker.

@@ -16,6 +16,7 @@
 
 #include "daemon/launcher.h"
 #include "daemon/lifecycle_object.h"
+#include "daemon/process_snapshot.h"
 #include "daemon/self_metrics.h"
 #include "daemon/status.h"
 #include "trivet/records/alert.h"
@@ -26,9 +27,9 @@ namespace trivet {
 
 namespace {
 
-constexpr std::chrono::milliseconds kTick{1000};
-// A snapshot record is at most this long: read() hands over whole ones only into a larger buffer.
-constexpr std::size_t kSnapshotBuffer = 256 << 10;
+// How often lost lifecycle events are looked for; facts must be right again within a second.
+constexpr std::chrono::milliseconds kTick{200};
+constexpr std::uint64_t kPublishNs = 1'000'000'000;
 
 std::uint64_t boot_now_ns() {
   timespec now{};
@@ -68,7 +69,7 @@ int Daemon::run() {
   log_.info("trivet is running", {{"version", TRIVET_VERSION},
                                   {"metrics", "port " + std::to_string(endpoint_->port())},
                                   {"processes", std::to_string(facts_->counts().processes)}});
-  loop_->run([this](int signal) { on_signal(signal); }, kTick, [this] { publish_metrics(); });
+  loop_->run([this](int signal) { on_signal(signal); }, kTick, [this] { tick(); });
   log_.info("trivet is stopping");
   stop();
   return 0;
@@ -142,48 +143,24 @@ Result<void> Daemon::watch_processes() {
         .set(1);
   // Hooks first, then the back-fill, then the reader: a process that starts meanwhile is told
   // twice, never not at all.
-  if (auto filled = back_fill(); !filled) log_.warning(filled.error().to_string());
+  if (const auto running = ProcessSnapshot::take(broker_, lifecycle_->handle))
+    running->apply(*facts_);
+  else
+    log_.warning("processes that already run stay unknown",
+                 {{"reason", running.error().to_string()}});
   auto lanes = broker_.lanes();
   if (!lanes) return lanes.error();
   auto reader = lanes::LaneReader::create(
-      std::move(*lanes), [this](lanes::Batch&& batch) { dispatcher_->dispatch(std::move(batch)); });
+      std::move(*lanes), [this](lanes::Batch&& batch) { dispatcher_->dispatch(std::move(batch)); },
+      [this](lane of) { return dispatcher_->room(of); });
   if (!reader) return reader.error();
   reader_ = std::move(*reader);
+  resync_ = std::make_unique<FactsResync>(broker_, *facts_, *reader_, log_, lifecycle_->handle);
   reader_thread_ = std::jthread([this](std::stop_token stop) {
     pthread_setname_np(pthread_self(), "reader");
     reader_->run(std::move(stop));
   });
   return {};
-}
-
-Result<void> Daemon::back_fill() {
-  auto pass = broker_.iterate(lifecycle_->handle, kSnapshotProgram);
-  if (!pass) return std::move(pass).error().within("processes that already run stay unknown");
-  std::vector<std::byte> buffer(kSnapshotBuffer);
-  std::size_t filled = 0;
-  for (;;) {
-    const auto got = read(pass->get(), buffer.data() + filled, buffer.size() - filled);
-    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (got < 0) return system_error(errno, "cannot read the processes that already run");
-    if (got == 0) return {};
-    filled += static_cast<std::size_t>(got);
-    std::size_t used = 0;
-    while (filled - used >= sizeof(event_header)) {
-      event_header header;
-      std::memcpy(&header, buffer.data() + used, sizeof(header));
-      if (header.size < sizeof(event_header) || header.size > buffer.size())
-        return Error{"the iterator of processes wrote a record of a wrong size"};
-      if (header.size > filled - used) break;
-      // The kernel writes records end to end; a copy is aligned as their structs need it.
-      const auto start = buffer.begin() + static_cast<std::ptrdiff_t>(used);
-      const std::vector<std::byte> record(start, start + header.size);
-      facts_->apply(record);
-      used += header.size;
-    }
-    std::copy(buffer.begin() + static_cast<std::ptrdiff_t>(used),
-              buffer.begin() + static_cast<std::ptrdiff_t>(filled), buffer.begin());
-    filled -= used;
-  }
 }
 
 void Daemon::stop() {
@@ -271,15 +248,21 @@ std::string Daemon::status() const {
     const auto verbs = host->verbs();
     report.verbs.insert(report.verbs.end(), verbs.begin(), verbs.end());
   }
-  report.lanes = lane_status(*reader_, *dispatcher_);
+  report.lanes = lane_status(*reader_, *plugins_);
   report.tables = tables_->states();
   report.facts = facts_->counts();
   return to_json(report);
 }
 
+void Daemon::tick() {
+  resync_->check();
+  if (boot_now_ns() - published_ns_ >= kPublishNs) publish_metrics();
+}
+
 void Daemon::publish_metrics() {
-  facts_->refresh(boot_now_ns());
-  publish(*metrics_, {*facts_, *plugins_, *dispatcher_, *reader_, *tables_, *control_});
+  published_ns_ = boot_now_ns();
+  facts_->refresh(published_ns_);
+  publish(*metrics_, {*facts_, *plugins_, *resync_, *reader_, *tables_, *control_});
 }
 
 }  // namespace trivet

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where events leave the reader: each one passes host facts, then goes to the plugins that want it.
-// dispatch() runs on the reader thread; what was dropped may be read from any.
+// Reader thread.
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <vector>
 
 #include "daemon/plugin_host.h"
@@ -18,29 +19,44 @@ namespace trivet {
 
 class Dispatcher {
  public:
-  // Events that found no room in a plugin's queue: [plugin][lane].
-  using Dropped = std::vector<std::array<std::uint64_t, LANE_COUNT>>;
-
   // The hosts outlive the dispatcher.
   Dispatcher(HostFacts& facts, std::vector<PluginHost*> hosts);
 
   void dispatch(lanes::Batch&& batch);
-
-  Dropped dropped() const;
+  // Bytes of that lane that may be dispatched now without a plugin losing what it wants to wait
+  // for.
+  std::size_t room(lane of) const;
 
  private:
-  using LaneCounts = std::array<std::atomic<std::uint64_t>, LANE_COUNT>;
+  // What the items of one batch point to.
+  struct Parcel {
+    lanes::Batch events;
+    std::deque<ProcessRef> processes;
+  };
   // What one plugin gets of the batch at hand.
   struct Share {
     std::vector<PluginHost::Item> items;
     std::array<std::size_t, LANE_COUNT> bytes{};
     std::array<std::size_t, LANE_COUNT> room{};
+    std::array<unsigned, LANE_COUNT> one_in{};  // the part of the events to keep
   };
+  // A process that was looked up lately. Good while the generation is that of the facts.
+  struct Known {
+    TaskKey key;
+    const ProcessRef* process = nullptr;
+    std::uint64_t generation = 0;
+  };
+
+  void begin(Share& share, const PluginHost& host) const;
+  bool takes(Share& share, PluginHost& host, const event_header& header) const;
+  // The event's process, as a place in the parcel.
+  const ProcessRef* subject(Parcel& parcel, std::span<const std::byte> event);
 
   HostFacts& facts_;
   const std::vector<PluginHost*> hosts_;
   std::vector<Share> shares_;
-  std::vector<LaneCounts> dropped_;
+  std::array<Known, 256> known_;
+  std::uint64_t generation_ = 0;  // grows with each change of the facts and with each batch
 };
 
 }  // namespace trivet

@@ -88,10 +88,25 @@ std::size_t PluginHost::room(lane of) const {
   return queued < Worker::kMaxLaneBytes ? Worker::kMaxLaneBytes - queued : 0;
 }
 
-void PluginHost::offer(std::shared_ptr<const void> batch, std::vector<Item> items,
+std::size_t PluginHost::make_room(lane of) {
+  worker_.make_room(of, Worker::kMaxLaneBytes / 16);
+  return room(of);
+}
+
+void PluginHost::offer(std::shared_ptr<const void> parcel, std::vector<Item> items,
                        const std::array<std::size_t, LANE_COUNT>& bytes) {
-  worker_.offer({bytes, [this, batch = std::move(batch), items = std::move(items)] {
-                   for (const auto& item : items) deliver(item);
+  const auto list = std::make_shared<std::vector<Item>>(std::move(items));
+  worker_.offer({bytes,
+                 [this, parcel = std::move(parcel), list] {
+                   for (const auto& item : *list) deliver(item);
+                 },
+                 [this, list](lane of) {
+                   std::erase_if(*list, [&](const Item& item) {
+                     const auto& header = *reinterpret_cast<const event_header*>(item.bytes.data());
+                     if (header.lane != of) return false;
+                     count(header);
+                     return true;
+                   });
                  }});
 }
 
@@ -101,7 +116,7 @@ void PluginHost::deliver(const Item& item) {
     if (header.version != handler.version || item.bytes.size() < handler.size)
       ++malformed_;
     else
-      handler.call({header, item.bytes, item.process});
+      handler.call({header, item.bytes, *item.process});
   }
 }
 

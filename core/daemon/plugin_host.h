@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "broker/client.h"
+#include "bus/queue_policy.h"
 #include "bus/worker.h"
 #include "trivet/host.h"
 #include "trivet/plugin.h"
@@ -40,10 +41,10 @@ struct PluginVerb {
 
 class PluginHost final : public Host {
  public:
-  // One event on its way to a plugin. The bytes live as long as the load's batch.
+  // One event on its way to a plugin, of which the load's parcel keeps everything alive.
   struct Item {
     std::span<const std::byte> bytes;
-    ProcessRef process;
+    const ProcessRef* process;
   };
 
   PluginHost(std::string name, const HostServices& services);
@@ -63,11 +64,23 @@ class PluginHost final : public Host {
   bool wants(unsigned event_type) const {
     return event_type < EVENT_TYPES && wanted_events_[event_type].load(std::memory_order_relaxed);
   }
+  // What happens to events without room. Any thread.
+  QueuePolicy queue_policy() const { return queue_policy_.load(std::memory_order_relaxed); }
+  void set_queue_policy(QueuePolicy policy) { queue_policy_ = policy; }
   // Room in the worker's queue for more of that lane. Reader thread.
   std::size_t room(lane of) const;
-  // Hands events over; `batch` keeps their bytes alive. Reader thread.
-  void offer(std::shared_ptr<const void> batch, std::vector<Item> items,
+  // Drops the oldest waiting events of that lane until about a sixteenth of it is free; the room
+  // there is then. Reader thread.
+  std::size_t make_room(lane of);
+  // Notes that an event was not handed over. Reader thread.
+  void count_dropped(const event_header& header) { count(header); }
+  // Hands events over; `parcel` keeps what they point to alive. Reader thread.
+  void offer(std::shared_ptr<const void> parcel, std::vector<Item> items,
              const std::array<std::size_t, LANE_COUNT>& bytes);
+  // Events of that type and lane that this plugin wanted and did not get. Any thread.
+  std::uint64_t dropped_events(unsigned lane, unsigned type) const {
+    return dropped_events_[lane][type].load(std::memory_order_relaxed);
+  }
   // Hands a record over if the plugin subscribes to its table. Any thread.
   void offer_record(const RecordSchema& schema, const std::shared_ptr<const void>& record);
 
@@ -107,6 +120,9 @@ class PluginHost final : public Host {
   void deliver(const Item& item);
   // The plugin and all that it asked for. Worker thread.
   void forget_plugin();
+  void count(const event_header& header) {
+    dropped_events_[header.lane][header.type].fetch_add(1, std::memory_order_relaxed);
+  }
 
   const std::string name_;
   const HostServices services_;
@@ -118,6 +134,8 @@ class PluginHost final : public Host {
   std::array<std::vector<EventHandler>, EVENT_TYPES> event_handlers_;
 
   std::array<std::atomic<bool>, EVENT_TYPES> wanted_events_{};
+  std::atomic<QueuePolicy> queue_policy_ = QueuePolicy::drop_newest;
+  std::array<std::array<std::atomic<std::uint64_t>, EVENT_TYPES>, LANE_COUNT> dropped_events_{};
   std::atomic<std::uint64_t> malformed_ = 0;
   std::atomic<std::uint64_t> dropped_records_ = 0;
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "control/server.h"
-#include "daemon/dispatcher.h"
+#include "daemon/facts_resync.h"
 #include "daemon/plugin_set.h"
 #include "facts/host_facts.h"
 #include "lanes/reader.h"
@@ -16,7 +16,7 @@ namespace trivet {
 struct Observed {
   const HostFacts& facts;
   const PluginSet& plugins;
-  const Dispatcher& dispatcher;
+  const FactsResync& resync;
   const lanes::LaneReader& reader;
   const Tables& tables;
   const ControlServer& control;

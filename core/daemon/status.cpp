@@ -61,13 +61,14 @@ Json hook_list(const std::vector<OwnedHooks>& owners) {
 
 }  // namespace
 
-std::vector<LaneStatus> lane_status(const lanes::LaneReader& reader, const Dispatcher& dispatcher) {
+std::vector<LaneStatus> lane_status(const lanes::LaneReader& reader, const PluginSet& plugins) {
   std::vector<LaneStatus> list(LANE_COUNT);
-  const auto queues = dispatcher.dropped();
   for (unsigned lane = 0; lane < LANE_COUNT; ++lane) {
     list[lane].lane = lanes::lane_name(lane);
     list[lane].delivered = reader.counters(lane).delivered;
-    for (const auto& plugin : queues) list[lane].dropped_in_queues += plugin[lane];
+    for (const auto* host : plugins.hosts())
+      for (unsigned type = 0; type < EVENT_TYPES; ++type)
+        list[lane].dropped_in_queues += host->dropped_events(lane, type);
   }
   if (const auto accounts = reader.accounts())
     for (const auto& account : *accounts)

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "control/server.h"
-#include "daemon/dispatcher.h"
 #include "daemon/plugin_set.h"
 #include "facts/host_facts.h"
 #include "lanes/reader.h"
@@ -28,8 +27,8 @@ struct LaneStatus {
   std::uint64_t dropped_in_kernel = 0;
   std::uint64_t dropped_in_queues = 0;  // of all plugins together
 };
-// From the reader's and the dispatcher's counts.
-std::vector<LaneStatus> lane_status(const lanes::LaneReader& reader, const Dispatcher& dispatcher);
+// From the reader's and the queues' counts.
+std::vector<LaneStatus> lane_status(const lanes::LaneReader& reader, const PluginSet& plugins);
 
 struct StatusReport {
   std::string version;

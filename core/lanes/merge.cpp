@@ -10,8 +10,8 @@ namespace trivet::lanes {
 namespace {
 
 // How long a round waits for a record that is reserved and not yet committed. A producer takes less
-// than a microsecond unless its CPU is taken away meanwhile; past this the rest goes on, and the record
-// comes late.
+// than a microsecond unless its CPU is taken away meanwhile; past this the rest goes on, and the
+// record comes late.
 constexpr std::uint64_t window_ns = 1'000'000;
 // Looks at a busy record before other threads get the CPU.
 constexpr int spins = 100;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Merges the rings of all lanes into one batch in time order. What is newer than the round's start
-// stays in its ring, so that the next round's events are never older than this one's; nothing is held
-// back in memory of ours. Reader thread; its counters may be read by any.
+// stays in its ring, so that the next round's events are never older than this one's; nothing is
+// held back in memory of ours. Reader thread; its counters may be read by any.
 #pragma once
 
 #include <array>
@@ -31,8 +31,8 @@ class Merge {
   // A ring that carries that lane.
   void add_ring(unsigned lane, const RingMemory& memory);
 
-  // Takes what was committed before now, in time order and within the budget. Waits for records that
-  // a producer is about to commit, but not for long.
+  // Takes what was committed before now, in time order and within the budget. Waits for records
+  // that a producer is about to commit, but not for long.
   void read(Batch& batch, const Budget& budget);
 
   // Whether the last round left records of that lane behind for lack of budget.

@@ -36,8 +36,8 @@ struct LaneCounters {
   std::uint64_t delivered = 0;
   std::uint64_t malformed = 0;  // a header that does not fit its record; dropped
   std::uint64_t missing = 0;    // gaps in the sequence numbers: equals the kernel's losses
-  // Handed on after a newer event of its own lane or a newer lifecycle event: what it was judged with
-  // may be newer than itself.
+  // Handed on after a newer event of its own lane or a newer lifecycle event: what it was judged
+  // with may be newer than itself.
   std::uint64_t late = 0;
 };
 
@@ -47,9 +47,9 @@ class LaneReader {
   // Bytes of a lane that a consumer is ready to take now.
   using Room = std::function<std::size_t(enum lane)>;
 
-  // `maps` are those of broker::Client::lanes(); one that is missing is an error. Both functions are
-  // called on the reader's thread, the handler never with an empty batch. What `room` leaves no room
-  // for stays in the kernel, where it may overflow and is counted.
+  // `maps` are those of broker::Client::lanes(); one that is missing is an error. Both functions
+  // are called on the reader's thread, the handler never with an empty batch. What `room` leaves no
+  // room for stays in the kernel, where it may overflow and is counted.
   static Result<std::unique_ptr<LaneReader>> create(
       std::vector<broker::LoadedMap> maps, Handler handler,
       Room room = [](enum lane) { return SIZE_MAX; });
@@ -62,8 +62,8 @@ class LaneReader {
   // Leaves the lifecycle lane in the kernel until release_lifecycle(): host facts stand still. Any
   // thread.
   void hold_lifecycle() { lifecycle_held_ = true; }
-  // Runs the task on the reader's thread between two rounds, then reads the lifecycle lane again. Any
-  // thread.
+  // Runs the task on the reader's thread between two rounds, then reads the lifecycle lane again.
+  // Any thread.
   void release_lifecycle(std::function<void()> task);
 
   // Any thread.

@@ -62,8 +62,8 @@ void RingCursor::release() {
   if (released_ == at_) return;
   __atomic_store_n(memory_.consumed, at_, __ATOMIC_RELEASE);
   released_ = at_;
-  // A producer wakes us if it finds its record to be the next one: it must see where we are before we
-  // look again for what it has written.
+  // A producer wakes us if it finds its record to be the next one: it must see where we are before
+  // we look again for what it has written.
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 

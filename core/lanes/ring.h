@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One ring buffer of the kernel (BPF_MAP_TYPE_RINGBUF, kernel/bpf/ringbuf.c) as its only consumer
-// sees it. A cursor looks at records in place and gives their room back in one go: several rings can
-// be merged without copying a record that is not wanted yet. Reader thread.
+// sees it. A cursor looks at records in place and gives their room back in one go: several rings
+// can be merged without copying a record that is not wanted yet. Reader thread.
 #pragma once
 
 #include <cstddef>

@@ -40,6 +40,32 @@ TEST_CASE("waiting events weigh on their own lane until they have been taken") {
   CHECK(worker.queued_bytes(LANE_BULK) == 0);
 }
 
+TEST_CASE("the oldest of a full lane make room for the newest, and no other lane's do") {
+  Worker worker("test");
+  std::promise<void> release;
+  worker.post([&] { release.get_future().wait(); });
+  std::vector<int> ran, dropped;
+  for (int i = 0; i < 8; ++i) {
+    Worker::Load load;
+    load.bytes[LANE_BULK] = Worker::kMaxLaneBytes / 8;
+    load.bytes[LANE_ALERT] = 100;
+    load.run = [&, i] { ran.push_back(i); };
+    load.drop = [&, i](lane of) {
+      CHECK(of == LANE_BULK);
+      dropped.push_back(i);
+    };
+    worker.offer(load);
+  }
+  worker.make_room(LANE_BULK, Worker::kMaxLaneBytes / 8 + 1);
+  CHECK(dropped == std::vector<int>{0, 1});
+  CHECK(worker.queued_bytes(LANE_BULK) == Worker::kMaxLaneBytes / 8 * 6);
+  CHECK(worker.queued_bytes(LANE_ALERT) == 800);
+  release.set_value();
+  worker.run([] {});
+  CHECK(ran.size() == 8);
+  CHECK(worker.queued_bytes(LANE_BULK) == 0);
+}
+
 TEST_CASE("records beyond the limit are refused") {
   Worker worker("test");
   std::promise<void> release;
