@@ -77,9 +77,10 @@ struct Cost {
   std::vector<double> wall_ns, cpu_ns;  // for each event
   void print(const char* what) {
     const double wall = at(wall_ns, 0.5), cpu = at(cpu_ns, 0.5);
-    std::printf("%-28s %6.1f ns/event, %5.2f M events/s; %6.1f ns CPU, %5.2f M events/s a core, "
-                "%.3f CPU s per million\n",
-                what, wall, 1e3 / wall, cpu, 1e3 / cpu, cpu / 1e3);
+    std::printf(
+        "%-28s %6.1f ns/event, %5.2f M events/s; %6.1f ns CPU, %5.2f M events/s a core, "
+        "%.3f CPU s per million\n",
+        what, wall, 1e3 / wall, cpu, 1e3 / cpu, cpu / 1e3);
   }
 };
 
@@ -100,7 +101,8 @@ void print_latency(const char* what, std::vector<double>& us) {
 }
 
 int bench(broker::Client& client) {
-  const auto object = client.load("core", ObjectSpec{"flood", {{"flood", {{"tp_btf", {"flood"}}}}}});
+  const auto object =
+      client.load("core", ObjectSpec{"flood", {{"flood", {{"tp_btf", {"flood"}}}}}});
   auto maps = client.lanes();
   if (!object || !maps) {
     std::fprintf(stderr, "%s\n", (object ? maps.error() : object.error()).to_string().c_str());

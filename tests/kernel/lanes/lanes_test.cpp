@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The lanes on this kernel under a load of which the test knows the amount: nothing is lost without a
-// count, and what floods one lane costs no event of another.
+// The lanes on this kernel under a load of which the test knows the amount: nothing is lost without
+// a count, and what floods one lane costs no event of another.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 #include <sched.h>
@@ -43,8 +43,8 @@ void flood(unsigned lane, std::uint32_t count) {
 class Findings {
  public:
   Findings()
-      : text_(static_cast<char*>(::mmap(nullptr, kSize, PROT_READ | PROT_WRITE,
-                                        MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
+      : text_(static_cast<char*>(
+            ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {
     REQUIRE(text_ != MAP_FAILED);
   }
   ~Findings() { ::munmap(text_, kSize); }
@@ -237,8 +237,8 @@ TEST_CASE("events of several CPUs are handed on in time order") {
     for (unsigned lane = 0; lane < LANE_COUNT; lane++) late += (*reader)->counters(lane).late;
     findings.expect(seen > 10'000, "hardly any event");
     // A producer may take its time after one that reserved later, just where a round ends.
-    findings.expect(disordered <= 5, std::to_string(disordered) + " of " + std::to_string(seen) +
-                                         " out of order");
+    findings.expect(disordered <= 5,
+                    std::to_string(disordered) + " of " + std::to_string(seen) + " out of order");
     findings.expect(late <= disordered, "counted as late: " + std::to_string(late));
   });
 }
