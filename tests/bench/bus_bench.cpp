@@ -19,7 +19,7 @@
 #include "daemon/dispatcher.h"
 #include "daemon/plugin_host.h"
 #include "facts/host_facts.h"
-#include "flood.h"
+#include "flood/flood.h"
 #include "lanes/reader.h"
 #include "log/stream_log.h"
 #include "metrics/registry.h"

@@ -9,14 +9,14 @@
 #include "event.h"
 
 #define FLOOD_MAGIC 0x7f1d
-#define FLOOD_ORDER(lane, count) \
-  (((__u64)FLOOD_MAGIC << 48) | ((__u64)(lane) << 40) | (__u64)(__u32)(count))
+#define FLOOD_ORDER(lane, count)                                                                   \
+	(((__u64)FLOOD_MAGIC << 48) | ((__u64)(lane) << 40) | (__u64)(__u32)(count))
 
 /* An id that no plugin has. */
 struct flood_event {
-  struct event_header header;
-  __u64 index; /* within the order */
-  __u64 payload[3];
+	struct event_header header;
+	__u64 index; /* within the order */
+	__u64 payload[3];
 };
 TRIVET_EVENT(flood_event, 255, 72 + 32, 1);
 

@@ -24,7 +24,7 @@
 #include "daemon/lifecycle_object.h"
 #include "daemon/process_snapshot.h"
 #include "facts/host_facts.h"
-#include "flood.h"
+#include "flood/flood.h"
 #include "lanes/reader.h"
 
 using namespace trivet;
