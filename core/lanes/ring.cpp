@@ -5,7 +5,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <bit>
 #include <cerrno>
 #include <utility>
@@ -60,11 +59,10 @@ RingCursor::Head RingCursor::peek(std::span<const std::byte>& record) {
 
 void RingCursor::release() {
   if (released_ == at_) return;
-  __atomic_store_n(memory_.consumed, at_, __ATOMIC_RELEASE);
-  released_ = at_;
   // A producer wakes us if it finds its record to be the next one: it must see where we are before
-  // we look again for what it has written.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  // we look again for what it has written, so a store that may wait does not do.
+  __atomic_exchange_n(memory_.consumed, at_, __ATOMIC_SEQ_CST);
+  released_ = at_;
 }
 
 Result<MappedRing> MappedRing::map(UniqueFd fd, std::size_t bytes) {

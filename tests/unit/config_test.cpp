@@ -61,7 +61,9 @@ TEST_CASE("a wrong configuration is refused with its place and the remedy") {
       {"schema = 1\n[tracing]\nenabled = 1\n",
        "trivet.toml:3:11: tracing.enabled: expected true or false, found an integer"},
       {"schema = 1\n[tracing]\nqueue = \"drop\"\n",
-       "trivet.toml:3:9: tracing.queue: expected one of"},
+       "trivet.toml:3:9: queue = \"drop\" is unknown: write one of drop-newest, drop-oldest, "
+       "sample, "
+       "wait"},
       {"schema = 1\n[traceing]\nenabled = true\n",
        "trivet.toml:2:1: unknown key \"traceing\": did you mean \"tracing\"?"},
   };
