@@ -27,7 +27,8 @@ enum lane {
 };
 
 /* Event ids: 1-63 core, 64-127 security, 128-191 tracing, 192-255 network. */
-#define EVENT_TYPES 256
+#define EVENT_TYPES	 256
+#define EVENT_CORE_TYPES 64 /* ids below this are what host facts are built from */
 
 /* A task is never a bare pid: (tgid, start time) names the process, exec_count its image. */
 struct task_key {

@@ -18,12 +18,28 @@
 		__uint(max_entries, bytes);                                                        \
 	} name SEC(".maps")
 
+/*
+ * A lane of many producers: one ring for each group of CPUs, `bytes` all of them together. The
+ * broker makes the rings and puts into each CPU's slot that of its group.
+ */
+#define LANE_SHARDS(name, bytes)                                                                   \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);                                          \
+		__uint(max_entries, 1);                                                            \
+		__type(key, __u32);                                                                \
+		__array(                                                                           \
+			values, struct {                                                           \
+				__uint(type, BPF_MAP_TYPE_RINGBUF);                                \
+				__uint(max_entries, bytes);                                        \
+			});                                                                        \
+	} name SEC(".maps")
+
 /* Sizes in bytes, powers of two: fork storms and alert bursts fit while the reader is away 100 ms.
  */
 LANE_RING(lane_lifecycle, 8 << 20);
 LANE_RING(lane_alert, 1 << 20);
-LANE_RING(lane_candidate, 16 << 20);
-LANE_RING(lane_bulk, 32 << 20);
+LANE_SHARDS(lane_candidate, 16 << 20);
+LANE_SHARDS(lane_bulk, 32 << 20);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -55,25 +71,47 @@ static __always_inline __u64 lane__next_sequence(__u32 lane)
 	return sequence ? __sync_fetch_and_add(sequence, 1) : 0;
 }
 
-/* The ring of a lane; lane is a compile-time constant, so that one arm remains. */
+/*
+ * The ring of a lane on this CPU, never NULL for lanes that have but one. `lane` is a compile-time
+ * constant, so that one arm remains.
+ */
 static __always_inline void *lane__ring(enum lane lane)
 {
+	__u32 cpu = bpf_get_smp_processor_id();
+
 	switch (lane) {
 	case LANE_LIFECYCLE:
 		return &lane_lifecycle;
 	case LANE_ALERT:
 		return &lane_alert;
 	case LANE_CANDIDATE:
-		return &lane_candidate;
+		return bpf_map_lookup_elem(&lane_candidate, &cpu);
 	default:
-		return &lane_bulk;
+		return bpf_map_lookup_elem(&lane_bulk, &cpu);
 	}
 }
 
-/* Bulk is drained by a timer: a wake-up costs about fifty times the record. */
-static __always_inline __u64 lane__flags(enum lane lane)
+/*
+ * How a record of `size` bytes wakes the reader: see docs/contracts.md. Bulk is drained by a timer,
+ * as a wake-up costs about fifty times the record, and wakes when another quarter of its ring is
+ * full: a burst would overflow the ring before the timer ends.
+ */
+static __always_inline __u64 lane__flags(enum lane lane, __u32 size)
 {
-	return lane == LANE_ALERT ? BPF_RB_FORCE_WAKEUP : lane == LANE_BULK ? BPF_RB_NO_WAKEUP : 0;
+	__u64 unread, quarter;
+	void *ring;
+
+	if (lane == LANE_ALERT)
+		return BPF_RB_FORCE_WAKEUP;
+	if (lane != LANE_BULK)
+		return 0;
+	ring = lane__ring(lane);
+	if (!ring)
+		return BPF_RB_NO_WAKEUP;
+	unread = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+	quarter = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 4;
+	/* A power of two: some bit from it upwards differs where the record crossed a multiple. */
+	return (unread ^ (unread - size)) >= quarter ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 static __always_inline void header__init(struct event_header *header, enum lane lane, __u16 type,
@@ -119,8 +157,9 @@ static __always_inline void header__set_current(struct event_header *header)
 #define event_reserve(lane, name)                                                                  \
 	({                                                                                         \
 		__u64 sequence__ = lane__next_sequence(lane);                                      \
+		void *ring__ = lane__ring(lane);                                                   \
 		struct name *event__ =                                                             \
-			bpf_ringbuf_reserve(lane__ring(lane), sizeof(struct name), 0);             \
+			ring__ ? bpf_ringbuf_reserve(ring__, sizeof(struct name), 0) : NULL;       \
 		lane__count(lane, name##_id, offered);                                             \
 		if (event__)                                                                       \
 			header__init(&event__->header, lane, name##_id, name##_version,            \
@@ -130,7 +169,24 @@ static __always_inline void header__set_current(struct event_header *header)
 		event__;                                                                           \
 	})
 
-#define event_submit(lane, event) bpf_ringbuf_submit(event, lane__flags(lane))
+#define event_submit(lane, event) bpf_ringbuf_submit(event, lane__flags(lane, (event)->header.size))
+
+/*
+ * lane__reserve(lane, size, record): room for a record of variable length as a dynptr. Where it
+ * answers an error there is nothing to submit or to discard.
+ */
+static __always_inline long lane__reserve(enum lane lane, __u32 size, struct bpf_dynptr *record)
+{
+	void *ring = lane__ring(lane);
+	long err;
+
+	if (!ring)
+		return -1;
+	err = bpf_ringbuf_reserve_dynptr(ring, size, 0, record);
+	if (err)
+		bpf_ringbuf_discard_dynptr(record, 0);
+	return err;
+}
 
 /*
  * event_send(lane, name, event, size): copies an event of `size` bytes that was built in scratch
@@ -147,10 +203,9 @@ static __always_inline void header__set_current(struct event_header *header)
 		lane__count(lane, name##_id, offered);                                             \
 		if (size__ > (limit))                                                              \
 			size__ = (limit);                                                          \
-		err__ = bpf_ringbuf_reserve_dynptr(lane__ring(lane), size__, 0, &record__);        \
+		err__ = lane__reserve(lane, size__, &record__);                                    \
 		if (err__) {                                                                       \
 			lane__count(lane, name##_id, ring_full);                                   \
-			bpf_ringbuf_discard_dynptr(&record__, 0);                                  \
 		} else {                                                                           \
 			header__init(&(event)->header, lane, name##_id, name##_version, size__,    \
 				     sequence__);                                                  \
@@ -160,7 +215,7 @@ static __always_inline void header__set_current(struct event_header *header)
 			(event)->header.socket_cookie = saved__.socket_cookie;                     \
 			(event)->header.cause_id = saved__.cause_id;                               \
 			bpf_dynptr_write(&record__, 0, (event), size__, 0);                        \
-			bpf_ringbuf_submit_dynptr(&record__, lane__flags(lane));                   \
+			bpf_ringbuf_submit_dynptr(&record__, lane__flags(lane, size__));           \
 		}                                                                                  \
 		err__;                                                                             \
 	})

@@ -11,11 +11,14 @@ else()
 endif()
 
 # trivet_bpf_objects(TARGET ROOM name...): compiles bpf/ROOM/name.bpf.c and embeds each as the ELF
-# section .trivet.bpf.name of TARGET. The section is not loaded with the program: the broker reads it
+# section .trivet.bpf.name of TARGET; a ROOM outside bpf/ is written from the root. The section is not loaded with the program: the broker reads it
 # from the file.
 function(trivet_bpf_objects target room)
   foreach(name IN LISTS ARGN)
     set(source "${CMAKE_SOURCE_DIR}/bpf/${room}/${name}.bpf.c")
+    if(NOT EXISTS "${source}")
+      set(source "${CMAKE_SOURCE_DIR}/${room}/${name}.bpf.c")
+    endif()
     set(object "${CMAKE_BINARY_DIR}/bpf/${room}/${name}.bpf.o")
     set(embed "${CMAKE_BINARY_DIR}/bpf/${room}/${name}.S")
     add_custom_command(

@@ -189,9 +189,8 @@ static __always_inline void payload__send(struct __sk_buff *skb,
 	struct bpf_dynptr record;
 
 	lane__count(LANE_BULK, socket_payload_event_id, offered);
-	if (bpf_ringbuf_reserve_dynptr(&lane_bulk, size, 0, &record)) {
+	if (lane__reserve(LANE_BULK, size, &record)) {
 		lane__count(LANE_BULK, socket_payload_event_id, ring_full);
-		bpf_ringbuf_discard_dynptr(&record, 0);
 		return;
 	}
 	event = bpf_dynptr_data(&record, 0, sizeof(*event));
@@ -204,7 +203,7 @@ static __always_inline void payload__send(struct __sk_buff *skb,
 	header__init(&event->header, LANE_BULK, socket_payload_event_id,
 		     socket_payload_event_version, size, sequence);
 	event->header.socket_cookie = bpf_get_socket_cookie(skb);
-	bpf_ringbuf_submit_dynptr(&record, lane__flags(LANE_BULK));
+	bpf_ringbuf_submit_dynptr(&record, lane__flags(LANE_BULK, size));
 }
 
 enum head_kind {

@@ -53,8 +53,8 @@ class Client {
   // Tries every tier of every hook, attaching each for a moment, and keeps nothing. `tried` holds
   // all tiers, `tier` the first that works.
   Result<std::vector<HookState>> probe(const std::string& plugin, const ObjectSpec& spec);
-  // The maps that all objects share: the four rings, lane_sequences and lane_accounts. They exist
-  // once an object has been loaded.
+  // The maps that all objects share: the lanes' rings, of which several may bear a lane's name,
+  // lane_sequences and lane_accounts. They exist once an object has been loaded.
   Result<std::vector<LoadedMap>> lanes();
   // A new pass over an iterator program of a loaded object: read it to the end of file.
   Result<UniqueFd> iterate(std::uint32_t handle, const std::string& program);

@@ -212,7 +212,7 @@ void DestroyLink::operator()(bpf_link* link) const {
   bpf_link__destroy(link);
 }
 
-Loader::Loader() {
+Loader::Loader() : cpus_(read_cpu_groups()) {
   silence_libbpf();
   libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 }
@@ -235,6 +235,11 @@ Result<ObjectPtr> Loader::open(std::span<const std::byte> elf, const ObjectSpec&
 Result<void> Loader::wire_lanes(bpf_object* object) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object) {
+    if (is_lane(map) && bpf_map__type(map) == BPF_MAP_TYPE_ARRAY_OF_MAPS) {
+      if (auto shaped = shape_shards(map); !shaped) {
+        return std::move(shaped).error().within(std::string("map ") + bpf_map__name(map));
+      }
+    }
     auto lane = lanes_.find(bpf_map__name(map));
     if (lane == lanes_.end()) continue;
     auto info = map_info(lane->second.get());
@@ -252,6 +257,25 @@ Result<void> Loader::wire_lanes(bpf_object* object) {
   return {};
 }
 
+// Makes the lane's rings if they are not there yet. The object says what all of them may hold
+// together; libbpf takes the kind of map in the slots from the first.
+Result<void> Loader::shape_shards(bpf_map* lane) {
+  std::vector<UniqueFd>& rings = shards_[bpf_map__name(lane)];
+  const bpf_map* total = bpf_map__inner_map(lane);
+  if (!total) return Error{"it does not say what its rings are like", EINVAL};
+  const std::uint32_t bytes = shard_bytes(bpf_map__max_entries(total), cpus_.count);
+  while (rings.size() < cpus_.count) {
+    UniqueFd ring(bpf_map_create(BPF_MAP_TYPE_RINGBUF, bpf_map__name(lane), 0, 0, bytes, nullptr));
+    if (!ring) return system_error(errno, "cannot make a ring");
+    rings.push_back(std::move(ring));
+  }
+  if (bpf_map__set_inner_map_fd(lane, rings.front().get()) != 0 ||
+      bpf_map__set_max_entries(lane, static_cast<std::uint32_t>(cpus_.group_of.size())) != 0) {
+    return system_error(errno, "cannot shape it");
+  }
+  return {};
+}
+
 Result<void> Loader::keep_lanes(bpf_object* object) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object) {
@@ -259,6 +283,15 @@ Result<void> Loader::keep_lanes(bpf_object* object) {
     if (!is_lane(map) || lanes_.contains(name)) continue;
     UniqueFd copy(::fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 0));
     if (!copy) return system_error(errno, "cannot keep map " + name);
+    if (auto shards = shards_.find(name); shards != shards_.end()) {
+      for (std::uint32_t cpu = 0; cpu < cpus_.group_of.size(); cpu++) {
+        const int ring = shards->second[cpus_.group_of[cpu]].get();
+        if (bpf_map_update_elem(copy.get(), &cpu, &ring, BPF_ANY) != 0) {
+          return system_error(errno,
+                              "cannot give CPU " + std::to_string(cpu) + " its ring in " + name);
+        }
+      }
+    }
     lanes_.emplace(name, std::move(copy));
   }
   return {};
@@ -423,13 +456,21 @@ Result<void> Loader::lend_maps(const AttachedObject& object, Answer& answer) con
 }
 
 Result<void> Loader::lend_lanes(Answer& answer) const {
-  for (const auto& [name, fd] : lanes_) {
-    auto info = map_info(fd.get());
+  const auto lend_one = [&](const std::string& name, int fd) -> Result<void> {
+    auto info = map_info(fd);
     if (!info) return std::move(info).error();
-    MapDescription description{
-        name, info->type, info->key_size, info->value_size, info->max_entries, false};
-    if (auto lent = lend_into(answer, fd.get(), std::move(description), info->map_flags); !lent) {
-      return lent;
+    return lend_into(answer, fd,
+                     {name, info->type, info->key_size, info->value_size, info->max_entries, false},
+                     info->map_flags);
+  };
+  for (const auto& [name, fd] : lanes_) {
+    const auto shards = shards_.find(name);
+    if (shards == shards_.end()) {
+      if (auto lent = lend_one(name, fd.get()); !lent) return lent;
+      continue;
+    }
+    for (const UniqueFd& ring : shards->second) {
+      if (auto lent = lend_one(name, ring.get()); !lent) return lent;
     }
   }
   return {};

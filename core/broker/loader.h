@@ -12,12 +12,14 @@
 #include <string>
 #include <vector>
 
+#include "broker/cpu_groups.h"
 #include "broker/protocol.h"
 #include "broker/unique_fd.h"
 #include "trivet/bpf.h"
 #include "trivet/result.h"
 
 struct bpf_link;
+struct bpf_map;
 struct bpf_object;
 
 namespace trivet::broker {
@@ -68,9 +70,15 @@ class Loader {
                        bool all_tiers, HookState& state);
   Result<void> wire_lanes(bpf_object* object);
   Result<void> keep_lanes(bpf_object* object);
+  Result<void> shape_shards(bpf_map* lane);
   Result<LinkPtr> attach(bpf_object* object, const std::string& program);
 
+  // What all objects share by name: the lanes' rings, or the array that holds each CPU's, and
+  // counts.
   std::map<std::string, UniqueFd> lanes_;
+  // The rings of the lanes that have one for each group of CPUs.
+  std::map<std::string, std::vector<UniqueFd>> shards_;
+  CpuGroups cpus_;
   UniqueFd cgroup_root_;
 };
 

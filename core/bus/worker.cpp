@@ -42,6 +42,17 @@ void Worker::offer(Load load) {
   wake_.notify_one();
 }
 
+void Worker::make_room(lane of, std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  for (auto& item : queue_) {
+    if (lane_bytes_[of] + bytes <= kMaxLaneBytes) return;
+    auto* load = std::get_if<Load>(&item);
+    if (!load || load->bytes[of] == 0) continue;
+    load->drop(of);
+    lane_bytes_[of] -= std::exchange(load->bytes[of], 0);
+  }
+}
+
 bool Worker::offer_record(Task task) {
   {
     const std::lock_guard lock(mutex_);
@@ -76,21 +87,24 @@ void Worker::every(std::chrono::milliseconds period, Task tick) {
   wake_.notify_one();
 }
 
-Worker::Cleared Worker::clear() {
-  Cleared cleared;
+std::size_t Worker::clear() {
   std::deque<Item> dropped;  // destroyed outside the lock: tasks may own much
-  const std::lock_guard lock(mutex_);
-  dropped.swap(queue_);
-  for (auto& bytes : lane_bytes_) bytes = 0;
-  records_ = 0;
-  timers_.clear();
-  ++timers_generation_;
-  for (const auto& item : dropped) {
-    if (std::holds_alternative<Record>(item)) ++cleared.records;
-    if (const auto* load = std::get_if<Load>(&item))
-      for (std::size_t i = 0; i < LANE_COUNT; ++i) cleared.events[i] += load->events[i];
+  {
+    const std::lock_guard lock(mutex_);
+    dropped.swap(queue_);
+    for (auto& bytes : lane_bytes_) bytes = 0;
+    records_ = 0;
+    timers_.clear();
+    ++timers_generation_;
   }
-  return cleared;
+  std::size_t records = 0;
+  for (const auto& item : dropped) {
+    if (std::holds_alternative<Record>(item)) ++records;
+    if (const auto* load = std::get_if<Load>(&item))
+      for (unsigned i = 0; i < LANE_COUNT; ++i)
+        if (load->bytes[i] > 0) load->drop(static_cast<lane>(i));
+  }
+  return records;
 }
 
 void Worker::run_due_timers(std::unique_lock<std::mutex>& lock) {

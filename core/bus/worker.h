@@ -26,18 +26,12 @@ class Worker {
   using Clock = std::chrono::steady_clock;
   using Task = std::function<void()>;
 
-  // By lane.
-  using Count = std::array<std::size_t, LANE_COUNT>;
-  // Events in time order: what they weigh, how many they are, and the work that they make.
+  // Events in time order: what they weigh in each lane, and the work that they are. Either run or
+  // drop at a time.
   struct Load {
-    Count bytes{};
-    Count events{};
+    std::array<std::size_t, LANE_COUNT> bytes{};
     Task run;
-  };
-  // What clear() threw away.
-  struct Cleared {
-    Count events{};
-    std::size_t records = 0;
+    std::function<void(lane of)> drop;  // forgets the events of that lane; on whoever's thread
   };
 
   // Bytes of waiting events that a lane may hold in one queue. Whoever offers leaves out the events
@@ -55,13 +49,17 @@ class Worker {
   // Always accepted: for the few things that control the plugin.
   void post(Task task);
   void offer(Load load);
+  // Drops the oldest waiting events of that lane, load by load, until it has room for `bytes` more
+  // or none wait.
+  void make_room(lane of, std::size_t bytes);
   // False if too many records wait already.
   bool offer_record(Task task);
   // Runs the task on the worker and waits for it; false if clear() dropped it. Not from the worker.
   bool run(const Task& task);
   void every(std::chrono::milliseconds period, Task tick);
-  // Drops timers and whatever waits; what runs now finishes. The thread lives on.
-  Cleared clear();
+  // Drops timers and whatever waits; what runs now finishes. The thread lives on. How many records
+  // that were; of events each load's drop() is told.
+  std::size_t clear();
 
   // Bytes of that lane's events that wait.
   std::size_t queued_bytes(lane of) const { return lane_bytes_[of]; }

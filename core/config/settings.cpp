@@ -6,7 +6,7 @@ namespace {
 
 constexpr std::int64_t kSchema = 1;
 
-// A plugin's table as the plugin sees it: the key `enabled` is the core's.
+// A plugin's table as the plugin sees it: the keys `enabled` and `queue` are the core's.
 class PluginTable final : public Config {
  public:
   explicit PluginTable(std::unique_ptr<Config> table) : table_(std::move(table)) {}
@@ -14,6 +14,7 @@ class PluginTable final : public Config {
   std::vector<std::string> keys() const override {
     auto keys = table_->keys();
     std::erase(keys, "enabled");
+    std::erase(keys, "queue");
     return keys;
   }
   Place place(std::string_view key) const override { return table_->place(key); }
@@ -80,13 +81,26 @@ LogLevel level_of(const std::string& name) {
   return LogLevel::info;
 }
 
+QueuePolicy policy_of(const std::string& name) {
+  if (name == "drop-oldest") return QueuePolicy::drop_oldest;
+  if (name == "sample") return QueuePolicy::sample;
+  if (name == "wait") return QueuePolicy::wait;
+  return QueuePolicy::drop_newest;
+}
+
 Result<PluginSettings> read_plugin(ConfigReader& file, const std::string& name) {
-  PluginSettings settings{name, false, nullptr};
+  PluginSettings settings{.name = name};
   auto table = file.table(name);
   if (!table) return settings;
   auto enabled = table->boolean("enabled");
   if (!enabled) return std::move(enabled).error();
   settings.enabled = enabled->value_or(false);
+  ConfigReader read(*table);
+  std::string queue = "drop-newest";
+  read.choice("queue", queue, {"drop-newest", "drop-oldest", "sample", "wait"});
+  for (const auto& key : table->keys()) read.known(key);
+  if (auto result = read.finish(); !result) return std::move(result).error();
+  settings.queue = policy_of(queue);
   settings.table = std::make_unique<PluginTable>(std::move(table));
   return settings;
 }

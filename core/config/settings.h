@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "bus/queue_policy.h"
 #include "config/listen_address.h"
 #include "trivet/config.h"
 #include "trivet/log.h"
@@ -18,7 +19,8 @@ namespace trivet {
 struct PluginSettings {
   std::string name;
   bool enabled = false;
-  // Its table without the key `enabled`, which belongs to the core. Null where the file has no such
+  QueuePolicy queue = QueuePolicy::drop_newest;
+  // Its table without the keys above, which belong to the core. Null where the file has no such
   // table: the plugin is off, and there is nothing to configure.
   std::unique_ptr<Config> table;
 };

@@ -16,10 +16,13 @@
 #include "daemon/broker_host_files.h"
 #include "daemon/core_objects.h"
 #include "daemon/launcher.h"
+#include "daemon/process_snapshot.h"
 #include "daemon/self_metrics.h"
 #include "daemon/snapshot.h"
 #include "daemon/status.h"
+#include "query/container_table.h"
 #include "query/process_table.h"
+#include "query/socket_table.h"
 #include "trivet/records/alert.h"
 #include "trivet/records/flow.h"
 #include "trivet/records/http_request.h"
@@ -28,7 +31,9 @@ namespace trivet {
 
 namespace {
 
-constexpr std::chrono::milliseconds kTick{1000};
+// How often lost lifecycle events are looked for; facts must be right again within a second.
+constexpr std::chrono::milliseconds kTick{200};
+constexpr std::uint64_t kPublishNs = 1'000'000'000;
 
 std::uint64_t boot_now_ns() {
   timespec now{};
@@ -48,7 +53,7 @@ QueryLimits query_limits(const Settings& settings) {
 
 // What is known of this host now, as tables beside the records.
 std::vector<LiveTable> live_tables(const Facts& facts) {
-  return {process_table(facts)};
+  return {process_table(facts), socket_table(facts), container_table(facts)};
 }
 
 // What only a restart changes.
@@ -78,7 +83,7 @@ int Daemon::run() {
   log_.info("trivet is running", {{"version", TRIVET_VERSION},
                                   {"metrics", "port " + std::to_string(endpoint_->port())},
                                   {"processes", std::to_string(facts_->counts().processes)}});
-  loop_->run([this](int signal) { on_signal(signal); }, kTick, [this] { publish_metrics(); });
+  loop_->run([this](int signal) { on_signal(signal); }, kTick, [this] { tick(); });
   log_.info("trivet is stopping");
   stop();
   return 0;
@@ -169,13 +174,15 @@ Result<void> Daemon::watch_processes() {
         .set(1);
   // Hooks first, then the back-fill, then the reader: a process that starts meanwhile is told
   // twice, never not at all.
-  if (auto filled = back_fill(); !filled) log_.warning(filled.error().to_string());
+  ProcessSnapshot::take(broker_, lifecycle_->handle, log_).apply(*facts_);
   auto lanes = broker_.lanes();
   if (!lanes) return lanes.error();
   auto reader = lanes::LaneReader::create(
-      std::move(*lanes), [this](lanes::Batch&& batch) { dispatcher_->dispatch(std::move(batch)); });
+      std::move(*lanes), [this](lanes::Batch&& batch) { dispatcher_->dispatch(std::move(batch)); },
+      [this](lane of) { return dispatcher_->room(of); });
   if (!reader) return reader.error();
   reader_ = std::move(*reader);
+  resync_ = std::make_unique<FactsResync>(broker_, *facts_, *reader_, log_, lifecycle_->handle);
   reader_thread_ = std::jthread([this](std::stop_token stop) {
     pthread_setname_np(pthread_self(), "reader");
     reader_->run(std::move(stop));
@@ -188,13 +195,6 @@ std::vector<HookState> Daemon::core_hooks() const {
   if (lifecycle_) hooks = lifecycle_->hooks;
   if (sockets_) hooks.insert(hooks.end(), sockets_->hooks().begin(), sockets_->hooks().end());
   return hooks;
-}
-
-Result<void> Daemon::back_fill() {
-  auto pass = broker_.iterate(lifecycle_->handle, kProcessSnapshot);
-  if (!pass) return std::move(pass).error().within("processes that already run stay unknown");
-  return read_snapshot(pass->get(), "processes that already run",
-                       [this](std::span<const std::byte> record) { facts_->apply(record); });
 }
 
 void Daemon::stop() {
@@ -297,11 +297,17 @@ std::string Daemon::status() const {
   return to_json(report);
 }
 
+void Daemon::tick() {
+  resync_->check();
+  if (boot_now_ns() - published_ns_ >= kPublishNs) publish_metrics();
+}
+
 void Daemon::publish_metrics() {
-  facts_->refresh(boot_now_ns());
-  tables_->expire(boot_now_ns());
-  sockets_->refresh(boot_now_ns());
-  publish(*metrics_, {*facts_, *plugins_, *reader_, *tables_, *control_});
+  published_ns_ = boot_now_ns();
+  facts_->refresh(published_ns_);
+  tables_->expire(published_ns_);
+  sockets_->refresh(published_ns_);
+  publish(*metrics_, {*facts_, *plugins_, *resync_, *reader_, *tables_, *control_});
 }
 
 }  // namespace trivet

@@ -16,6 +16,7 @@
 #include "control/server.h"
 #include "daemon/broker_files.h"
 #include "daemon/dispatcher.h"
+#include "daemon/facts_resync.h"
 #include "daemon/main_loop.h"
 #include "daemon/plugin_set.h"
 #include "daemon/printer.h"
@@ -50,12 +51,12 @@ class Daemon {
   Result<void> start();
   void stop();
   Result<void> watch_processes();
-  Result<void> back_fill();
   std::vector<HookState> core_hooks() const;
   Result<std::string> reload();
   Result<std::string> run_verb(const std::string& verb, const std::vector<std::string>& arguments);
   std::string status() const;
   void on_signal(int signal);
+  void tick();
   void publish_metrics();
   void record(const RecordSchema& schema, std::shared_ptr<const void> record);
 
@@ -75,12 +76,14 @@ class Daemon {
   std::optional<broker::LoadedObject> lifecycle_;
   std::unique_ptr<SocketWatch> sockets_;
   std::unique_ptr<lanes::LaneReader> reader_;
+  std::unique_ptr<FactsResync> resync_;
   std::jthread reader_thread_;
   std::unique_ptr<Printer> printer_;
   std::unique_ptr<QueryEngine> queries_;
   std::unique_ptr<ControlServer> control_;
   std::string settings_in_force_;  // those that only a restart changes, as text
   Time started_;
+  std::uint64_t published_ns_ = 0;  // when the metrics were, CLOCK_BOOTTIME
 };
 
 }  // namespace trivet

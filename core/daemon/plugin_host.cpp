@@ -72,9 +72,7 @@ void PluginHost::stop() {
 
 void PluginHost::forget_plugin() {
   // Timers and what waits go before the plugin that they would call.
-  const auto cleared = worker_.clear();
-  for (unsigned lane = 0; lane < LANE_COUNT; ++lane) dropped_events_[lane] += cleared.events[lane];
-  dropped_records_ += cleared.records;
+  dropped_records_ += worker_.clear();
   for (auto& wanted : wanted_events_) wanted = false;
   for (auto& handlers : event_handlers_) handlers.clear();
   {
@@ -92,21 +90,42 @@ std::size_t PluginHost::room(lane of) const {
   return queued < Worker::kMaxLaneBytes ? Worker::kMaxLaneBytes - queued : 0;
 }
 
+void PluginHost::Share::add(std::span<const std::byte> event, const Subject& subject) {
+  events.add(event);
+  subjects.push_back(subject);
+  bytes[events.header(events.size() - 1).lane] += event.size();
+}
+
+std::size_t PluginHost::make_room(lane of) {
+  worker_.make_room(of, Worker::kMaxLaneBytes / 16);
+  return room(of);
+}
+
 void PluginHost::offer(Share&& share) {
-  const auto owned = std::make_shared<const Share>(std::move(share));
-  worker_.offer({owned->bytes, owned->counts, [this, owned] {
+  const auto owned = std::make_shared<Share>(std::move(share));
+  worker_.offer({owned->bytes,
+                 [this, owned] {
                    for (std::size_t i = 0; i < owned->events.size(); ++i)
-                     deliver(owned->events.record(i), owned->processes[i]);
+                     deliver(owned->events.record(i), owned->subjects[i]);
+                 },
+                 [this, owned](lane of) {
+                   Share rest;
+                   for (std::size_t i = 0; i < owned->events.size(); ++i)
+                     if (const auto& header = owned->events.header(i); header.lane == of)
+                       count(header);
+                     else
+                       rest.add(owned->events.record(i), owned->subjects[i]);
+                   *owned = std::move(rest);
                  }});
 }
 
-void PluginHost::deliver(std::span<const std::byte> bytes, const ProcessRef& process) {
+void PluginHost::deliver(std::span<const std::byte> bytes, const Subject& subject) {
   const auto& header = *reinterpret_cast<const event_header*>(bytes.data());
   for (const auto& handler : event_handlers_[header.type]) {
     if (header.version != handler.version || bytes.size() < handler.size)
       ++malformed_;
     else
-      handler.call({header, bytes, process});
+      handler.call({header, bytes, subject.process, subject.parent});
   }
 }
 

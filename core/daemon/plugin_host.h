@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "broker/client.h"
+#include "bus/queue_policy.h"
 #include "bus/worker.h"
 #include "lanes/batch.h"
 #include "trivet/host.h"
@@ -41,12 +42,19 @@ struct PluginVerb {
 
 class PluginHost final : public Host {
  public:
-  // Events on their way to the plugin, each with its process as of the event.
+  // Whom an event is about, as of the event; null where unknown.
+  struct Subject {
+    ProcessRef process;
+    ProcessRef parent;
+  };
+  // Events on their way to the plugin, copies, so that what waits in the queue weighs what the
+  // queue is charged for, not a whole batch for one event of it.
   struct Share {
     lanes::Batch events;
-    std::vector<ProcessRef> processes;  // one for each event
-    Worker::Count bytes{};
-    Worker::Count counts{};
+    std::vector<Subject> subjects;  // one for each event
+    std::array<std::size_t, LANE_COUNT> bytes{};
+
+    void add(std::span<const std::byte> event, const Subject& subject);
   };
 
   PluginHost(std::string name, const HostServices& services);
@@ -66,12 +74,22 @@ class PluginHost final : public Host {
   bool wants(unsigned event_type) const {
     return event_type < EVENT_TYPES && wanted_events_[event_type].load(std::memory_order_relaxed);
   }
+  // What happens to events without room. Any thread.
+  QueuePolicy queue_policy() const { return queue_policy_.load(std::memory_order_relaxed); }
+  void set_queue_policy(QueuePolicy policy) { queue_policy_ = policy; }
   // Room in the worker's queue for more of that lane. Reader thread.
   std::size_t room(lane of) const;
+  // Drops the oldest waiting events of that lane until about a sixteenth of it is free; the room
+  // there is then. Reader thread.
+  std::size_t make_room(lane of);
+  // Notes that an event was not handed over. Reader thread.
+  void count_dropped(const event_header& header) { count(header); }
   // Hands events over. Reader thread.
   void offer(Share&& share);
-  // Counts an event of that lane that found no room. Reader thread.
-  void count_dropped(lane of) { ++dropped_events_[of]; }
+  // Events of that type and lane that this plugin wanted and did not get. Any thread.
+  std::uint64_t dropped_events(unsigned lane, unsigned type) const {
+    return dropped_events_[lane][type].load(std::memory_order_relaxed);
+  }
   // Hands a record over if the plugin subscribes to its table. Any thread.
   void offer_record(const RecordSchema& schema, const std::shared_ptr<const void>& record);
 
@@ -82,7 +100,6 @@ class PluginHost final : public Host {
   std::vector<HookState> hooks() const;
 
   std::uint64_t malformed_events() const { return malformed_; }
-  std::uint64_t dropped_events(lane of) const { return dropped_events_[of]; }
   std::uint64_t dropped_records() const { return dropped_records_; }
 
   Result<std::unique_ptr<Object>> attach(const ObjectSpec& spec) override;
@@ -109,9 +126,12 @@ class PluginHost final : public Host {
     Verb run;
   };
 
-  void deliver(std::span<const std::byte> bytes, const ProcessRef& process);
+  void deliver(std::span<const std::byte> bytes, const Subject& subject);
   // The plugin and all that it asked for. Worker thread.
   void forget_plugin();
+  void count(const event_header& header) {
+    dropped_events_[header.lane][header.type].fetch_add(1, std::memory_order_relaxed);
+  }
 
   const std::string name_;
   const HostServices services_;
@@ -123,8 +143,9 @@ class PluginHost final : public Host {
   std::array<std::vector<EventHandler>, EVENT_TYPES> event_handlers_;
 
   std::array<std::atomic<bool>, EVENT_TYPES> wanted_events_{};
+  std::atomic<QueuePolicy> queue_policy_ = QueuePolicy::drop_newest;
+  std::array<std::array<std::atomic<std::uint64_t>, EVENT_TYPES>, LANE_COUNT> dropped_events_{};
   std::atomic<std::uint64_t> malformed_ = 0;
-  std::array<std::atomic<std::uint64_t>, LANE_COUNT> dropped_events_{};
   std::atomic<std::uint64_t> dropped_records_ = 0;
 
   mutable std::mutex mutex_;  // guards what follows

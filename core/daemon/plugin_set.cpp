@@ -107,7 +107,7 @@ Result<std::vector<PluginSet::Prepared>> PluginSet::prepare(const Settings& sett
   std::vector<Prepared> prepared;
   for (const auto& wanted : settings.plugins) {
     if (!slots_.contains(wanted.name)) continue;  // refused, and said so
-    Prepared next{wanted.name, nullptr, {}};
+    Prepared next{wanted.name, nullptr, {}, wanted.queue};
     if (wanted.enabled) {
       auto plugin = create(wanted.name);
       if (!plugin) return plugin.error();
@@ -125,6 +125,7 @@ void PluginSet::apply(std::vector<Prepared> prepared) {
   for (auto& next : prepared) {
     Slot& slot = slots_.at(next.name);
     const bool running = slot.host->running();
+    slot.host->set_queue_policy(next.queue);
     if (!next.plugin) {
       if (running) {
         slot.host->stop();

@@ -53,6 +53,7 @@ class PluginSet {
     std::string name;
     std::unique_ptr<Plugin> plugin;  // configured, not started; null: off
     std::string fingerprint;         // of its configuration
+    QueuePolicy queue;
   };
 
   // Everything passed outlives the set. Opens the libraries of the broker's plugin folder; one that

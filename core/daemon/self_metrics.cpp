@@ -8,7 +8,6 @@ namespace trivet {
 namespace {
 
 void publish_lanes(Metrics& metrics, const Observed& observed) {
-  const auto hosts = observed.plugins.hosts();
   for (unsigned lane = 0; lane < LANE_COUNT; ++lane) {
     const std::string name(lanes::lane_name(lane));
     const auto read = observed.reader.counters(lane);
@@ -23,12 +22,11 @@ void publish_lanes(Metrics& metrics, const Observed& observed) {
                  "Events missing by their sequence numbers: each must be a counted drop",
                  {{"lane", name}})
         .follow(static_cast<double>(read.missing));
-    for (std::size_t i = 0; i < hosts.size(); ++i)
-      metrics
-          .counter("trivet_queue_dropped_events_total",
-                   "Events lost because a plugin's queue had no room for more of that lane",
-                   {{"plugin", hosts[i]->name()}, {"lane", name}})
-          .follow(static_cast<double>(hosts[i]->dropped_events(static_cast<enum lane>(lane))));
+    metrics
+        .counter("trivet_events_late_total",
+                 "Events handed on after newer ones of their lane or newer lifecycle events",
+                 {{"lane", name}})
+        .follow(static_cast<double>(read.late));
   }
   const auto accounts = observed.reader.accounts();
   if (!accounts) return;
@@ -50,6 +48,14 @@ void publish_lanes(Metrics& metrics, const Observed& observed) {
     dropped("ring_full", account.kernel.ring_full);
     dropped("too_large", account.kernel.too_large);
     dropped("fault", account.kernel.fault);
+    for (const auto* host : observed.plugins.hosts()) {
+      const auto lost = host->dropped_events(account.lane, account.type);
+      if (!host->wants(account.type) && lost == 0) continue;
+      Labels with = labels;
+      with.insert(with.begin(), {"plugin", host->name()});
+      follow("trivet_queue_dropped_events_total",
+             "Events lost because a plugin's queue had no room for more of that lane", with, lost);
+    }
   }
 }
 
@@ -94,6 +100,10 @@ void publish_held(Metrics& metrics, const Observed& observed) {
       .counter("trivet_facts_inspections_dropped_total",
                "Containers, environments and hashes not looked at for lack of room")
       .follow(static_cast<double>(facts.inspector.dropped));
+  metrics
+      .counter("trivet_facts_resyncs_total",
+               "Times that host facts were read anew because lifecycle events had been lost")
+      .follow(static_cast<double>(observed.resync.resyncs()));
   for (const auto& table : observed.tables.states()) {
     const Labels labels{{"table", std::string(table.schema->table)}};
     metrics.counter("trivet_records_total", "Records published, by table", labels)

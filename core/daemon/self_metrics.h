@@ -3,6 +3,7 @@
 #pragma once
 
 #include "control/server.h"
+#include "daemon/facts_resync.h"
 #include "daemon/plugin_set.h"
 #include "facts/host_facts.h"
 #include "lanes/reader.h"
@@ -15,6 +16,7 @@ namespace trivet {
 struct Observed {
   const HostFacts& facts;
   const PluginSet& plugins;
+  const FactsResync& resync;
   const lanes::LaneReader& reader;
   const Tables& tables;
   const ControlServer& control;

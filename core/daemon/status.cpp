@@ -68,7 +68,8 @@ std::vector<LaneStatus> lane_status(const lanes::LaneReader& reader,
     list[lane].lane = lanes::lane_name(lane);
     list[lane].delivered = reader.counters(lane).delivered;
     for (const auto* host : hosts)
-      list[lane].dropped_in_queues += host->dropped_events(static_cast<enum lane>(lane));
+      for (unsigned type = 0; type < EVENT_TYPES; ++type)
+        list[lane].dropped_in_queues += host->dropped_events(lane, type);
   }
   if (const auto accounts = reader.accounts())
     for (const auto& account : *accounts)

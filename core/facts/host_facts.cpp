@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "facts/cgroup_names.h"
+#include "facts/proc_process.h"
 #include "trivet/host.h"
 
 namespace trivet {
@@ -158,12 +159,11 @@ ProcessRef HostFacts::apply_exec(const process_exec_event& event, std::span<cons
 }
 
 ProcessRef HostFacts::apply_exit(const process_exit_event& event) {
-  const Identity id = identity(task_key(event.header.task));
   const std::unique_lock lock(mutex_);
-  const auto found = processes_.find(id);
+  const auto found = find(task_key(event.header.task));
   if (found == processes_.end()) return nullptr;
   const ProcessRef image = found->second.image;
-  mark_exited(id, event.header.time_ns);  // once: two last threads may both tell it
+  mark_exited(found->first, event.header.time_ns);  // once: two last threads may both tell it
   return image;
 }
 
@@ -172,8 +172,10 @@ ProcessRef HostFacts::apply_change(const process_change_event& event,
   const TaskKey key = task_key(event.header.task);
   const ProcessRef before = process(key);
   // What an older image changed is in the newer one already.
-  if (!before || before->key.exec_count != key.exec_count) return before;
+  const bool exact = before && before->key.same_process(key);
+  if (!before || (exact && before->key.exec_count != key.exec_count)) return before;
   auto image = std::make_shared<Process>(*before);
+  image->key = key;
   std::string_view text(reinterpret_cast<const char*>(tail.data()), tail.size());
   image->name.assign(event.comm, strnlen(event.comm, sizeof(event.comm)));
   image->cwd = take(text, event.cwd_size);
@@ -184,6 +186,31 @@ ProcessRef HostFacts::apply_change(const process_change_event& event,
   image->cap_permitted = event.cap_permitted;
   insert(image);
   return image;
+}
+
+void HostFacts::adopt(Process process) {
+  if (const auto known = this->process(process.key.tgid);
+      known && known->key.start_ns - process.key.start_ns < proc_start_precision_ns())
+    return;
+  if (const auto parent = this->process(process.parent.tgid)) process.parent = parent->key;
+  if (const auto container = container_of_cgroup(process.cgroup); inspector_ && !container.empty())
+    inspector_->want_container(container);
+  const auto image = std::make_shared<const Process>(std::move(process));
+  insert(image);
+  const std::unique_lock lock(mutex_);
+  if (const auto added = processes_.find(identity(image->key)); added != processes_.end())
+    added->second.coarse = true;
+}
+
+HostFacts::Processes::const_iterator HostFacts::find(const TaskKey& key) const {
+  if (const auto exact = processes_.find(identity(key)); exact != processes_.end()) return exact;
+  const auto living = living_.find(key.tgid);
+  if (living == living_.end()) return processes_.end();
+  const auto found = processes_.find(living->second);
+  if (found == processes_.end() || !found->second.coarse ||
+      key.start_ns - found->first.start_ns >= proc_start_precision_ns())
+    return processes_.end();
+  return found;
 }
 
 void HostFacts::insert(ProcessRef image) {
@@ -282,7 +309,7 @@ HostFacts::Counts HostFacts::counts() const {
 
 ProcessRef HostFacts::process(const TaskKey& key) const {
   const std::shared_lock lock(mutex_);
-  const auto found = processes_.find(identity(key));
+  const auto found = find(key);
   return found == processes_.end() ? nullptr : found->second.image;
 }
 

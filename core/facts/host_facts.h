@@ -43,6 +43,11 @@ class HostFacts final : public Facts {
   // whole record whose size the reader has checked against its header, not against its type.
   ProcessRef apply(std::span<const std::byte> bytes);
 
+  // A process that only /proc tells, whose start is known to the clock's tick: until an event says
+  // it exactly, keys within that tick find it. Changes nothing where that process is known. As
+  // apply().
+  void adopt(Process process);
+
   // Forgets what has been gone for long enough, and reads changed account files. Any one thread.
   void refresh(std::uint64_t now_ns);
 
@@ -90,7 +95,9 @@ class HostFacts final : public Facts {
     ProcessRef image;
     std::uint64_t exited_ns = 0;  // 0 while it lives
     std::uint32_t living_children = 0;
+    bool coarse = false;  // its start is known to the tick
   };
+  using Processes = std::unordered_map<Identity, Entry, IdentityHash>;
   struct Gone {
     std::uint64_t exited_ns;
     Identity identity;
@@ -103,6 +110,7 @@ class HostFacts final : public Facts {
   ProcessRef apply_change(const process_change_event& event, std::span<const std::byte> tail);
   void insert(ProcessRef image);
   // These hold the lock already.
+  Processes::const_iterator find(const TaskKey& key) const;
   void mark_exited(const Identity& id, std::uint64_t exited_ns);
   void evict(const Identity& newest);
   void forget_gone(std::uint64_t now_ns);
@@ -113,7 +121,7 @@ class HostFacts final : public Facts {
   Accounts accounts_;
   SocketTable sockets_;
   mutable std::shared_mutex mutex_;
-  std::unordered_map<Identity, Entry, IdentityHash> processes_;
+  Processes processes_;
   std::unordered_map<std::uint32_t, Identity> living_;  // by tgid
   std::deque<Gone> gone_;                               // by time of exit
   std::unordered_map<std::uint64_t, std::string> cgroups_;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -16,43 +17,59 @@ namespace trivet::lanes {
 
 class Batch {
  public:
-  std::size_t size() const { return entries_.size(); }
-  bool empty() const { return entries_.empty(); }
+  std::size_t size() const { return places_.size(); }
+  bool empty() const { return places_.empty(); }
   // Of all records together.
-  std::size_t bytes() const { return arena_.size(); }
+  std::size_t bytes() const { return used_; }
 
   // The i-th record with its header; aligned to 8 bytes, at least a header long, valid as long as
   // the batch.
   std::span<const std::byte> record(std::size_t i) const {
-    return {arena_.data() + entries_[i].offset, entries_[i].size};
+    return {&arena_[places_[i]], header(i).size};
   }
-  const event_header& header(std::size_t i) const {
-    return *reinterpret_cast<const event_header*>(arena_.data() + entries_[i].offset);
-  }
+  const event_header& header(std::size_t i) const { return at(places_[i]); }
 
-  void reserve(std::size_t bytes) { arena_.reserve(bytes); }
-  // Copies a record whose header has been checked.
+  void reserve(std::size_t records, std::size_t bytes) {
+    places_.reserve(records);
+    if (bytes > capacity_) grow(bytes);
+  }
+  // Copies a record whose header has been checked: its size is the record's.
   void add(std::span<const std::byte> record) {
-    event_header header;
-    std::memcpy(&header, record.data(), sizeof(header));
-    entries_.push_back({header.time_ns, arena_.size(), static_cast<std::uint32_t>(record.size())});
-    arena_.insert(arena_.end(), record.begin(), record.end());
-    arena_.resize((arena_.size() + 7) & ~std::size_t{7});
+    const std::size_t room = (record.size() + 7) & ~std::size_t{7};
+    if (capacity_ - used_ < room) grow(std::max(2 * capacity_, used_ + room));
+    std::memcpy(&arena_[used_], record.data(), record.size());
+    const std::uint64_t time_ns = at(used_).time_ns;
+    sorted_ = sorted_ && time_ns >= newest_ns_;
+    newest_ns_ = std::max(newest_ns_, time_ns);
+    places_.push_back(used_);
+    used_ += room;
   }
   // Records of the same time stay in the order in which they were added.
   void sort_by_time() {
-    std::stable_sort(entries_.begin(), entries_.end(),
-                     [](const Entry& a, const Entry& b) { return a.time_ns < b.time_ns; });
+    if (sorted_) return;
+    std::stable_sort(places_.begin(), places_.end(), [this](std::size_t a, std::size_t b) {
+      return at(a).time_ns < at(b).time_ns;
+    });
+    sorted_ = true;
   }
 
  private:
-  struct Entry {
-    std::uint64_t time_ns;
-    std::size_t offset;
-    std::uint32_t size;
-  };
-  std::vector<std::byte> arena_;
-  std::vector<Entry> entries_;
+  const event_header& at(std::size_t place) const {
+    return *reinterpret_cast<const event_header*>(&arena_[place]);
+  }
+  void grow(std::size_t bytes) {
+    auto larger = std::make_unique_for_overwrite<std::byte[]>(bytes);
+    if (used_ > 0) std::memcpy(larger.get(), arena_.get(), used_);
+    arena_ = std::move(larger);
+    capacity_ = bytes;
+  }
+
+  std::unique_ptr<std::byte[]> arena_;
+  std::size_t capacity_ = 0;
+  std::size_t used_ = 0;
+  std::vector<std::size_t> places_;  // in the arena
+  std::uint64_t newest_ns_ = 0;
+  bool sorted_ = true;
 };
 
 }  // namespace trivet::lanes

@@ -3,12 +3,11 @@
 // counters may be read by any.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
+#include <mutex>
 #include <stop_token>
 #include <string_view>
 #include <vector>
@@ -16,10 +15,9 @@
 #include "broker/client.h"
 #include "event.h"
 #include "lanes/batch.h"
-#include "lanes/sequence_gaps.h"
+#include "lanes/merge.h"
+#include "lanes/ring.h"
 #include "trivet/result.h"
-
-struct ring_buffer;
 
 namespace trivet::lanes {
 
@@ -38,55 +36,62 @@ struct LaneCounters {
   std::uint64_t delivered = 0;
   std::uint64_t malformed = 0;  // a header that does not fit its record; dropped
   std::uint64_t missing = 0;    // gaps in the sequence numbers: equals the kernel's losses
+  // Handed on after a newer event of its own lane or a newer lifecycle event: what it was judged
+  // with may be newer than itself.
+  std::uint64_t late = 0;
 };
 
-// Within a round the lifecycle lane is read last: whatever exec came before an event of the round
-// is in the same batch or an earlier one.
 class LaneReader {
  public:
   using Handler = std::function<void(Batch&&)>;
+  // Bytes of a lane that a consumer is ready to take now.
+  using Room = std::function<std::size_t(enum lane)>;
 
-  // `maps` are those of broker::Client::lanes(); one that is missing is an error. The handler is
-  // called on the reader's thread, never with an empty batch.
-  static Result<std::unique_ptr<LaneReader>> create(std::vector<broker::LoadedMap> maps,
-                                                    Handler handler);
-  ~LaneReader();
+  // `maps` are those of broker::Client::lanes(); one that is missing is an error. Both functions
+  // are called on the reader's thread, the handler never with an empty batch. What `room` leaves no
+  // room for stays in the kernel, where it may overflow and is counted.
+  static Result<std::unique_ptr<LaneReader>> create(
+      std::vector<broker::LoadedMap> maps, Handler handler,
+      Room room = [](enum lane) { return SIZE_MAX; });
 
   // Reads until asked to stop, then once more what is there.
   void run(std::stop_token stop);
   // One round at once; how many events it handed on. Instead of run(), on the thread that owns it.
   std::size_t read_round();
 
+  // Leaves the lifecycle lane in the kernel until release_lifecycle(): host facts stand still. Any
+  // thread.
+  void hold_lifecycle() { lifecycle_held_ = true; }
+  // Runs the task on the reader's thread between two rounds, then reads the lifecycle lane again.
+  // Any thread.
+  void release_lifecycle(std::function<void()> task);
+
   // Any thread.
   LaneCounters counters(unsigned lane) const;
   // Types of which nothing was offered or delivered are left out. Any thread.
   Result<std::vector<TypeAccount>> accounts() const;
+  // The same of one lane.
+  Result<std::vector<TypeAccount>> accounts(unsigned lane) const;
 
  private:
-  struct Lane {
-    LaneReader* reader = nullptr;
-    unsigned number = 0;
-    UniqueFd map;
-    ring_buffer* ring = nullptr;
-    std::size_t round_bytes = 0;
-    SequenceGaps gaps;
-    std::atomic<std::uint64_t> malformed = 0;
-    std::atomic<std::uint64_t> missing = 0;
-    std::array<std::atomic<std::uint64_t>, EVENT_TYPES> delivered{};
-  };
-  explicit LaneReader(Handler handler) : handler_(std::move(handler)) {}
-  static int take_record(void* lane, void* data, std::size_t size);
-  bool take(Lane& lane, std::span<const std::byte> record);
-  void drain(Lane& lane);
-  // Whether the last round left something behind in a lane.
-  bool was_cut() const;
+  LaneReader(Handler handler, Room room);
+  Result<void> watch(unsigned lane, int ring);
+  void wait(int events, std::chrono::milliseconds time);
+  void run_task();
 
-  Handler handler_;
-  std::array<Lane, LANE_COUNT> lanes_;
+  const Handler handler_;
+  const Room room_;
+  std::vector<MappedRing> rings_;
+  Merge merge_;
   UniqueFd accounts_;
-  UniqueFd wake_;  // eventfd: asks run() to stop
-  Batch batch_;
-  std::size_t last_batch_bytes_ = 0;
+  UniqueFd wake_;    // eventfd: a stop or a task
+  UniqueFd any_;     // epoll: the rings that wake the reader
+  UniqueFd urgent_;  // epoll: the alerts' alone
+  std::size_t last_records_ = 0;
+  std::size_t last_bytes_ = 0;
+  std::atomic<bool> lifecycle_held_ = false;
+  std::mutex mutex_;
+  std::function<void()> task_;  // guarded by mutex_
 };
 
 }  // namespace trivet::lanes

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
+#include <vector>
 
 namespace trivet::lanes {
 
@@ -14,7 +14,12 @@ namespace trivet::lanes {
 // one by one; per CPU, those given out are compared with those that came. Reader thread.
 class SequenceGaps {
  public:
+  // CPUs by number; the kernel is built for no more (CONFIG_NR_CPUS).
+  static constexpr std::uint32_t kMaxCpus = 8192;
+
+  // `cpu` is below kMaxCpus.
   void saw(std::uint32_t cpu, std::uint64_t sequence) {
+    if (cpu >= cpus_.size()) cpus_.resize(cpu + 1);
     Cpu& seen = cpus_[cpu];
     seen.given = std::max(seen.given, sequence + 1);
     seen.arrived++;
@@ -23,7 +28,7 @@ class SequenceGaps {
   // shrinks.
   std::uint64_t settle() {
     std::uint64_t missing = 0;
-    for (const auto& [cpu, seen] : cpus_) {
+    for (const Cpu& seen : cpus_) {
       missing += seen.given - std::min(seen.given, seen.arrived);
     }
     settled_ = std::max(settled_, std::min(missing, missing_before_));
@@ -36,7 +41,7 @@ class SequenceGaps {
     std::uint64_t given = 0;
     std::uint64_t arrived = 0;
   };
-  std::map<std::uint32_t, Cpu> cpus_;
+  std::vector<Cpu> cpus_;
   std::uint64_t missing_before_ = 0;
   std::uint64_t settled_ = 0;
 };

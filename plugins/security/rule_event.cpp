@@ -40,6 +40,7 @@ RuleEvent begin(const Event<E>& event, const Facts& facts) {
   RuleEvent out;
   out.header = &event.data.header;
   out.process = event.process;
+  out.parent = event.parent;
   out.facts = &facts;
   return out;
 }

@@ -40,6 +40,7 @@ class RuleEvent {
   std::uint64_t number = 0;  // counts the events that rules were judged on, from 1
   const event_header* header = nullptr;
   ProcessRef process;  // null if unknown
+  ProcessRef parent;   // of the process, as of the event; null if unknown
   const Facts* facts = nullptr;
   std::int64_t result = 0;  // what the call returned: -errno if it failed
 

@@ -29,7 +29,7 @@ def project_header(path, name):
     """The project's file that `#include "name"` in `path` means, relative to the root, or None."""
     rooms = [path.parent]
     if path.parts[0] in ("core", "tests"):
-        rooms += map(tree.pathlib.Path, ("core", "core/include", "bpf", "plugins", "tests/unit"))
+        rooms += map(tree.pathlib.Path, ("core", "core/include", "bpf", "plugins", "tests", "tests/unit"))
     elif path.parts[0] == "plugins":
         rooms += map(tree.pathlib.Path, ("plugins", "core/include", "bpf"))
     else:

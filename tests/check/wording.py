@@ -5,7 +5,7 @@ import re
 
 import tree
 
-LICENCE = {"bpf": "GPL-2.0-only OR BSD-2-Clause"}
+KERNEL_SIDE = ("bpf/", "tests/flood/flood.")
 CODE = {".h", ".cpp", ".c", ".py", ".cmake", ".sh", ".S"}
 # Spelt apart, so that this file does not find itself.
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b")
@@ -34,7 +34,9 @@ def main():
         except UnicodeDecodeError:
             continue
         if is_code(path):
-            wanted = "SPDX-License-Identifier: " + LICENCE.get(path.parts[0], "Apache-2.0")
+            kernel_side = path.as_posix().startswith(KERNEL_SIDE)
+            wanted = "SPDX-License-Identifier: " + (
+                "GPL-2.0-only OR BSD-2-Clause" if kernel_side else "Apache-2.0")
             if wanted not in "\n".join(text.splitlines()[:3]):
                 faults.append(f"{place}:1: lacks its licence: {wanted}")
         for number, line in enumerate(text.splitlines(), 1):

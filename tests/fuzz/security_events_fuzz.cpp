@@ -22,7 +22,7 @@ void judge(const std::uint8_t* data, std::size_t size) {
   QuietFacts facts;
   ProcessRef process = facts.only;
   auto tail = std::as_bytes(std::span(data, size)).subspan(sizeof(E));
-  auto seen = RuleEvent::from(Event<E>{event, tail, process}, facts);
+  auto seen = RuleEvent::from(Event<E>{event, tail, process, process}, facts);
   if (!seen) return;
   for (const auto& name : field_names()) show(find_field(name)->get(*seen, {"1", 1}));
 }

@@ -123,10 +123,12 @@ def test_rules_know_what_the_runtime_knows_of_a_container(watch, folder, contain
     ident, cgroup = container
     mark = folder / "mark"
     mark.write_text("x")
-    _, alerts = watch(inside=f"evt.type in (open, openat) and fd.name = {mark} and container.name = app")
+    trivet, alerts = watch(
+        inside=f"evt.type in (open, openat) and fd.name = {mark} and container.name = app")
     # The first event of a container may come before its files are read: as long as that takes.
-    subprocess.Popen(["sh", "-c", f"echo $$ >{cgroup}/cgroup.procs; sh -c 'sleep 0.5; cat {mark}; :'"],
-                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).wait(30 * harness.SCALE)
+    inside = subprocess.Popen(
+        ["sh", "-c", f"echo $$ >{cgroup}/cgroup.procs; sh -c 'sleep 0.5; cat {mark}; read _; :'"],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     alert = alerts.wait(lambda row: True)
     assert alert["container_id"] == ident[:12]
     row = fields(alert)
@@ -136,6 +138,11 @@ def test_rules_know_what_the_runtime_knows_of_a_container(watch, folder, contain
     assert row["container.mounts"] == "/srv/data:/data:ro:false:rprivate"
     assert row["k8s.pod.name"] == "shop-0"
     assert row["k8s.ns.name"] == "prod"
+    sql = f"SELECT name, image, pod, mounts FROM containers WHERE container_id = '{ident[:12]}'"
+    answer = trivet.call("query", sql, "-o", "json").stdout
+    inside.communicate(b"\n", timeout=30 * harness.SCALE)
+    assert json.loads(answer) == {"name": "app", "image": "docker.io/library/nginx:1.22", "pod": "shop-0",
+                                  "mounts": '["/srv/data:/data:ro"]'}
 
 
 def test_alert_flow_and_request_of_a_socket_name_it_and_its_process_alike(watch, nginx):

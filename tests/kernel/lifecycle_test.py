@@ -69,3 +69,30 @@ def test_a_run_that_fails_leaves_nothing(start, folder):
                           timeout=30 * harness.SCALE)
     assert done.returncode == 1
     assert not trivet.socket.exists()
+
+
+def test_facts_are_right_again_after_lifecycle_events_were_lost(start):
+    trivet = start()
+    alerts = trivet.follow("alerts")
+    lost = lambda: trivet.metrics().sum("trivet_events_dropped_total", lane="lifecycle")
+    assert lost() == 0
+    main = trivet.main_pid()
+    os.kill(main, signal.SIGSTOP)
+    try:
+        # Each program leaves a page of arguments in a ring that holds 8 MiB, and nobody reads.
+        subprocess.run(["sh", "-c", "i=0; while [ $i -lt 3000 ]; do /bin/true $0; i=$((i + 1)); done",
+                        "x" * 4000], check=True, timeout=120 * harness.SCALE)
+        late = subprocess.Popen(["sh", "-c", "read go; read line < /etc/shadow"], stdin=subprocess.PIPE)
+    finally:
+        os.kill(main, signal.SIGCONT)
+    try:
+        harness.wait_until(lambda: trivet.metrics().sum("trivet_facts_resyncs_total") >= 1, 3,
+                           "facts are read anew")
+        assert lost() > 0
+        # Its start was lost, and it is known all the same.
+        late.communicate(b"\n", timeout=10)
+        row = alerts.wait(lambda a: a["pid"] == late.pid, what="the alert of a process that was lost")
+        assert row["process"] == "sh"
+        assert row["exe"] == os.path.realpath("/bin/sh")
+    finally:
+        harness.end_process(late)

@@ -4,6 +4,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 
 import pytest
@@ -45,6 +46,27 @@ def test_living_processes_are_as_proc_says(trivet):
         assert json.loads(row["args"]) == ["sleep", "97"]
     finally:
         harness.end_process(sleeper)
+
+
+def test_open_sockets_are_as_their_programs_made_them(trivet):
+    # One that was there before anybody asked, in a network namespace of its own, and one in this one.
+    program = ("import socket, sys, time; s = socket.create_server(('127.0.0.1', 0)); "
+               "print(s.getsockname()[1], flush=True); time.sleep(97)")
+    up = ["unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
+    for command in ([], up):
+        server = subprocess.Popen([*command, "/usr/bin/python3", "-c", program], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, text=True)
+        try:
+            port = int(server.stdout.readline())
+            sql = f"SELECT * FROM sockets WHERE local_port = {port} AND pid = {server.pid}"
+            row, = harness.wait_until(lambda: ask(trivet, sql), 10, "the socket")
+            assert (row["protocol"], row["state"], row["local_address"]) == ("tcp", "listen", "127.0.0.1")
+            assert (row["process"], row["peer_address"]) == ("python3", None)
+            assert row["net_namespace"] == os.stat(f"/proc/{server.pid}/ns/net").st_ino
+        finally:
+            harness.end_process(server)
+            server.stdout.close()
+        harness.wait_until(lambda: not ask(trivet, sql), 10, "the socket has gone")
 
 
 def test_formats_and_errors(trivet):

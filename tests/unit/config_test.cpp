@@ -60,6 +60,10 @@ TEST_CASE("a wrong configuration is refused with its place and the remedy") {
        "127.0.0.1:9435 or [::1]:9435"},
       {"schema = 1\n[tracing]\nenabled = 1\n",
        "trivet.toml:3:11: tracing.enabled: expected true or false, found an integer"},
+      {"schema = 1\n[tracing]\nqueue = \"drop\"\n",
+       "trivet.toml:3:9: queue = \"drop\" is unknown: write one of drop-newest, drop-oldest, "
+       "sample, "
+       "wait"},
       {"schema = 1\n[traceing]\nenabled = true\n",
        "trivet.toml:2:1: unknown key \"traceing\": did you mean \"tracing\"?"},
   };

@@ -277,7 +277,8 @@ class FakeHost final : public Host {
     std::memcpy(bytes.data(), &event, sizeof(E));
     std::copy(tail.begin(), tail.end(), bytes.begin() + sizeof(E));
     auto process = facts_.process(task_key(event.header.task));
-    AnyEvent any{*reinterpret_cast<const event_header*>(bytes.data()), bytes, process};
+    auto parent = process ? facts_.process(process->parent) : nullptr;
+    AnyEvent any{*reinterpret_cast<const event_header*>(bytes.data()), bytes, process, parent};
     auto handlers = events_;
     for (const auto& handler : handlers) {
       if (handler.id == event.header.type) handler.call(any);

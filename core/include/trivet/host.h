@@ -32,12 +32,14 @@ struct AnyEvent {
   const event_header& header;
   std::span<const std::byte> bytes;  // the whole record, header included
   const ProcessRef& process;         // its process as of the event; null if unknown
+  const ProcessRef& parent;          // that one's parent as of the event; null if unknown
 };
 template <class E>
 struct Event {
   const E& data;
   std::span<const std::byte> tail;  // what follows the struct
   const ProcessRef& process;
+  const ProcessRef& parent;
 };
 
 // An answer to a control verb: JSON text, or an error for the person who asked.
@@ -57,7 +59,7 @@ class Host {
     on_event(EventTraits<E>::id, EventTraits<E>::version, sizeof(E),
              [handler = std::move(handler)](const AnyEvent& any) {
                handler(Event<E>{*reinterpret_cast<const E*>(any.bytes.data()),
-                                any.bytes.subspan(sizeof(E)), any.process});
+                                any.bytes.subspan(sizeof(E)), any.process, any.parent});
              });
   }
 

@@ -14,12 +14,15 @@ std::int64_t number(std::uint64_t value) {
   return static_cast<std::int64_t>(value);
 }
 
+ProcessRef parent_of(const RuleEvent& event, const ProcessRef& process) {
+  if (process == event.process) return event.parent;
+  return process->parent.tgid ? event.facts->process(process->parent) : nullptr;
+}
+
 ProcessRef ancestor(const RuleEvent& event, std::uint32_t generations) {
   ProcessRef process = event.process;
-  for (std::uint32_t i = 0; i < generations && process; ++i) {
-    if (i == kMaxAncestors || process->parent.tgid == 0) return nullptr;
-    process = event.facts->process(process->parent);
-  }
+  for (std::uint32_t i = 0; i < generations && process; ++i)
+    process = i < kMaxAncestors ? parent_of(event, process) : nullptr;
   return process;
 }
 
@@ -70,7 +73,7 @@ FieldValue ancestors_text(const RuleEvent& event, const FieldArgument& argument)
   ProcessRef process = ancestor(event, 1);
   for (std::uint32_t i = 0; process && i < kMaxAncestors; ++i) {
     all.push_back(event.keep(get(*process)));
-    process = process->parent.tgid ? event.facts->process(process->parent) : nullptr;
+    process = parent_of(event, process);
   }
   if (all.empty()) return {};
   return all;
@@ -86,7 +89,7 @@ FieldValue ancestors_pid(const RuleEvent& event, const FieldArgument& argument) 
   ProcessRef process = ancestor(event, 1);
   for (std::uint32_t i = 0; process && i < kMaxAncestors; ++i) {
     all.push_back(number(process->key.tgid));
-    process = process->parent.tgid ? event.facts->process(process->parent) : nullptr;
+    process = parent_of(event, process);
   }
   if (all.empty()) return {};
   return all;

@@ -33,9 +33,11 @@
 
 #include "broker/broker.h"
 #include "daemon/core_objects.h"
+#include "daemon/process_snapshot.h"
 #include "daemon/snapshot.h"
 #include "facts/host_facts.h"
 #include "lanes/reader.h"
+#include "log/stream_log.h"
 
 using namespace trivet;
 using namespace std::chrono_literals;
@@ -119,8 +121,8 @@ class LiveFacts {
       auto pass = broker.iterate(handle, program);
       if (!pass || !read_snapshot(pass->get(), program, apply)) error = program;
     };
-    fill(lifecycle->handle, kProcessSnapshot,
-         [this](std::span<const std::byte> record) { facts.apply(record); });
+    StreamLog log(STDERR_FILENO, LogLevel::warning, false);
+    ProcessSnapshot::take(broker, lifecycle->handle, log).apply(facts);
     const std::uint64_t start_ns = boot_now_ns();
     facts.begin_socket_snapshot();
     fill(sockets->handle, kSocketSnapshot,
@@ -202,8 +204,6 @@ std::string differences(const HostFacts& facts) {
     const auto found = known.find(pid);
     // Its fork may be on its way yet.
     if (found == known.end() && now_ns < stat.start_ticks * 10'000'000 + 1'000'000'000) continue;
-    // Some kernels keep the init process from iterators.
-    if (found == known.end() && pid == 1) continue;
     if (found == known.end()) {
       text += "unknown: " + std::to_string(pid) + " " + stat.name + "; ";
       continue;

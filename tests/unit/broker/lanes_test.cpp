@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cstring>
 #include <vector>
 
 #include "lanes/batch.h"
+#include "lanes/merge.h"
 #include "lanes/sequence_gaps.h"
 
 using namespace trivet::lanes;
@@ -21,7 +23,124 @@ std::vector<std::byte> record(std::uint64_t time_ns, std::uint16_t type, std::si
   return bytes;
 }
 
+// A ring as the kernel writes it: see kernel/bpf/ringbuf.c.
+class FakeRing {
+ public:
+  explicit FakeRing(lane of) : lane_(of) {}
+  RingMemory memory() { return {&consumed_, &produced_, data_.data(), kBytes}; }
+  // Answers the place of the record's head, for commit().
+  std::size_t put(std::uint64_t time_ns, std::uint32_t flags = 0) {
+    event_header header{};
+    header.size = sizeof(header);
+    header.type = 1;
+    header.lane = static_cast<std::uint8_t>(lane_);
+    header.time_ns = time_ns;
+    header.sequence = sequence_++;
+    const std::size_t place = produced_ % kBytes;
+    set(place, static_cast<std::uint32_t>(sizeof(header)) | flags);
+    for (std::size_t i = 0; i < sizeof(header); i++)
+      data_[(place + 8 + i) % kBytes] = reinterpret_cast<const std::byte*>(&header)[i];
+    produced_ += 8 + sizeof(header);
+    return place;
+  }
+  void commit(std::size_t place) { set(place, sizeof(event_header)); }
+  std::uint64_t unread() const { return produced_ - consumed_; }
+
+  static constexpr std::uint32_t kBusy = 1u << 31;
+  static constexpr std::uint32_t kDiscarded = 1u << 30;
+
+ private:
+  static constexpr std::size_t kBytes = 4096;
+  void set(std::size_t place, std::uint32_t length) {
+    std::memcpy(&data_[place], &length, sizeof(length));
+  }
+  lane lane_;
+  std::uint64_t consumed_ = 0;
+  std::uint64_t produced_ = 0;
+  std::uint64_t sequence_ = 0;
+  alignas(8) std::array<std::byte, kBytes> data_{};
+};
+
+std::vector<std::uint64_t> read(Merge& merge,
+                                Merge::Budget budget = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX}) {
+  Batch batch;
+  merge.read(batch, budget);
+  std::vector<std::uint64_t> times;
+  for (std::size_t i = 0; i < batch.size(); i++) times.push_back(batch.header(i).time_ns);
+  return times;
+}
+
 }  // namespace
+
+using Times = std::vector<std::uint64_t>;
+
+TEST_CASE("rings are merged by time, and what is newer than the round's start stays for the next") {
+  FakeRing lifecycle(LANE_LIFECYCLE), first(LANE_BULK), second(LANE_BULK);
+  std::uint64_t now = 100;
+  Merge merge([&] { return now; });
+  merge.add_ring(LANE_LIFECYCLE, lifecycle.memory());
+  merge.add_ring(LANE_BULK, first.memory());
+  merge.add_ring(LANE_BULK, second.memory());
+  for (const std::uint64_t time : {10, 40, 120}) first.put(time);
+  for (const std::uint64_t time : {20, 30, 101}) second.put(time);
+  lifecycle.put(25);
+  CHECK(read(merge) == Times{10, 20, 25, 30, 40});
+  now = 130;
+  CHECK(read(merge) == Times{101, 120});
+  CHECK(first.unread() + second.unread() + lifecycle.unread() == 0);
+  CHECK(merge.counters(LANE_BULK).late == 0);
+  for (int i = 0; i < 500; i++) {  // around the ring's end many times
+    first.put(200 + static_cast<std::uint64_t>(i));
+    now = 1000;
+    CHECK(read(merge) == Times{200 + static_cast<std::uint64_t>(i)});
+  }
+}
+
+TEST_CASE(
+    "a record that is not committed holds its round up, for a while, and is late after that") {
+  FakeRing lifecycle(LANE_LIFECYCLE), bulk(LANE_BULK);
+  std::uint64_t now = 1'000'000'000;
+  std::size_t busy = 0;
+  bool commits = true;
+  int looks = 0;
+  Merge merge([&] {
+    if (commits && ++looks == 3) lifecycle.commit(busy);
+    return now += 100'000;
+  });
+  merge.add_ring(LANE_LIFECYCLE, lifecycle.memory());
+  merge.add_ring(LANE_BULK, bulk.memory());
+  busy = lifecycle.put(10, FakeRing::kBusy);
+  bulk.put(20);
+  CHECK(read(merge) == Times{10, 20});
+
+  commits = false;
+  busy = lifecycle.put(30, FakeRing::kBusy);
+  lifecycle.put(31, FakeRing::kDiscarded);
+  lifecycle.put(50);
+  bulk.put(40);
+  CHECK(read(merge) == Times{40});
+  lifecycle.commit(busy);
+  CHECK(read(merge) == Times{30, 50});
+  bulk.put(45);
+  CHECK(read(merge) == Times{45});
+  CHECK(merge.counters(LANE_LIFECYCLE).late == 0);
+  CHECK(merge.counters(LANE_BULK).late == 1);
+}
+
+TEST_CASE("a lane over its budget waits in its ring, and the others go on") {
+  FakeRing alert(LANE_ALERT), bulk(LANE_BULK);
+  Merge merge([] { return std::uint64_t{1000}; });
+  merge.add_ring(LANE_ALERT, alert.memory());
+  merge.add_ring(LANE_BULK, bulk.memory());
+  for (const std::uint64_t time : {1, 2, 3, 4}) bulk.put(time);
+  alert.put(9);
+  Merge::Budget budget = {SIZE_MAX, SIZE_MAX, SIZE_MAX, 2 * sizeof(event_header)};
+  CHECK(read(merge, budget) == Times{1, 2, 9});
+  CHECK(merge.was_cut(LANE_BULK));
+  CHECK_FALSE(merge.was_cut(LANE_ALERT));
+  CHECK(read(merge, budget) == Times{3, 4});
+  CHECK_FALSE(merge.was_cut(LANE_BULK));
+}
 
 TEST_CASE("a batch keeps records whole and hands them out by time, then as they came") {
   Batch batch;

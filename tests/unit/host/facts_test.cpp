@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -10,6 +13,7 @@
 #include "facts/accounts.h"
 #include "facts/cgroup_names.h"
 #include "facts/host_facts.h"
+#include "facts/proc_process.h"
 
 namespace trivet {
 namespace {
@@ -188,6 +192,58 @@ TEST_CASE(
   CHECK(facts.process(2u)->key.start_ns == 40'000);
   facts.refresh(1'000 * kSecond);
   CHECK_FALSE(facts.process(TaskKey{30'000, 2, 0}));
+}
+
+TEST_CASE(
+    "a process that only /proc tells is known by keys of its clock tick until an event names it") {
+  HostFacts facts("");
+  Process init;
+  init.key = {1'230'000'000, 1, 0};
+  init.name = "init";
+  facts.adopt(init);
+  const TaskKey exact{1'234'567'890, 1, 3};
+  REQUIRE(facts.process(exact));
+  CHECK(facts.process(exact)->name == "init");
+  CHECK_FALSE(facts.process(TaskKey{1'229'999'999, 1, 0}));
+  CHECK_FALSE(facts.process(TaskKey{1'240'000'000, 1, 0}));
+  // Its children, told by the kernel, find it as their parent.
+  facts.apply(fork_event({kSecond * 2, 7, 0}, {exact.start_ns, 1, 3}));
+  CHECK(facts.process(std::uint32_t{7})->name == "init");
+  // What is known better stays.
+  facts.apply(exec_event({exact.start_ns, 1, 4}, {}, "better", {"/sbin/init", "/", "", "/"}));
+  facts.adopt(init);
+  CHECK(facts.process(exact)->name == "better");
+  // An exit that names it exactly is its own.
+  Process brief;
+  brief.key = {kSecond, 9, 0};
+  facts.adopt(brief);
+  facts.apply(exit_event({kSecond + 5'000'000, 9, 2}, 3 * kSecond));
+  CHECK_FALSE(facts.process(std::uint32_t{9}));
+}
+
+TEST_CASE("/proc tells what a process is, as far as anybody may read it") {
+  const auto pids = proc_processes();
+  CHECK(std::ranges::find(pids, static_cast<std::uint32_t>(getpid())) != pids.end());
+  const auto self = proc_process(static_cast<std::uint32_t>(getpid()), [](const TaskKey&) {
+    return Result<UniqueFd>(UniqueFd(open("/proc/self/exe", O_RDONLY | O_CLOEXEC)));
+  });
+  REQUIRE(self);
+  CHECK(self->exe == std::filesystem::read_symlink("/proc/self/exe"));
+  CHECK(self->parent.tgid == static_cast<std::uint32_t>(getppid()));
+  CHECK(self->uid == geteuid());
+  CHECK(self->sid == static_cast<std::uint32_t>(getsid(0)));
+  std::ifstream comm("/proc/self/comm"), arguments("/proc/self/cmdline");
+  std::string name, first;
+  std::getline(comm, name);
+  std::getline(arguments, first, '\0');
+  CHECK(self->name == name);
+  REQUIRE(!self->args.empty());
+  CHECK(self->args[0] == first);
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  CHECK(self->key.start_ns / kSecond <= static_cast<std::uint64_t>(now.tv_sec));
+  CHECK_FALSE(
+      proc_process(0x7fffffff, [](const TaskKey&) { return Result<UniqueFd>(Error{"none"}); }));
 }
 
 TEST_CASE("back-fill never replaces a newer image") {

@@ -40,6 +40,32 @@ TEST_CASE("waiting events weigh on their own lane until they have been taken") {
   CHECK(worker.queued_bytes(LANE_BULK) == 0);
 }
 
+TEST_CASE("the oldest of a full lane make room for the newest, and no other lane's do") {
+  Worker worker("test");
+  std::promise<void> release;
+  worker.post([&] { release.get_future().wait(); });
+  std::vector<int> ran, dropped;
+  for (int i = 0; i < 8; ++i) {
+    Worker::Load load;
+    load.bytes[LANE_BULK] = Worker::kMaxLaneBytes / 8;
+    load.bytes[LANE_ALERT] = 100;
+    load.run = [&, i] { ran.push_back(i); };
+    load.drop = [&, i](lane of) {
+      CHECK(of == LANE_BULK);
+      dropped.push_back(i);
+    };
+    worker.offer(load);
+  }
+  worker.make_room(LANE_BULK, Worker::kMaxLaneBytes / 8 + 1);
+  CHECK(dropped == std::vector<int>{0, 1});
+  CHECK(worker.queued_bytes(LANE_BULK) == Worker::kMaxLaneBytes / 8 * 6);
+  CHECK(worker.queued_bytes(LANE_ALERT) == 800);
+  release.set_value();
+  worker.run([] {});
+  CHECK(ran.size() == 8);
+  CHECK(worker.queued_bytes(LANE_BULK) == 0);
+}
+
 TEST_CASE("records beyond the limit are refused") {
   Worker worker("test");
   std::promise<void> release;
@@ -74,14 +100,15 @@ TEST_CASE("clear drops what waits, and whoever waits for it is told") {
   entered.get_future().wait();
   auto waiting = std::async(std::launch::async, [&] { return worker.run([] {}); });
   std::this_thread::sleep_for(20ms);
+  std::vector<lane> told;
   Worker::Load load;
-  load.events[LANE_ALERT] = 3;
+  load.bytes[LANE_ALERT] = 3;
   load.run = [] {};
+  load.drop = [&](lane of) { told.push_back(of); };
   worker.offer(load);
   worker.offer_record([] {});
-  const auto cleared = worker.clear();
-  CHECK(cleared.events[LANE_ALERT] == 3);
-  CHECK(cleared.records == 1);
+  CHECK(worker.clear() == 1);
+  CHECK(told == std::vector{LANE_ALERT});
   CHECK_FALSE(waiting.get());
   release.set_value();
   CHECK(worker.run([] {}));

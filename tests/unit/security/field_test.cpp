@@ -35,6 +35,7 @@ struct World {
     event.type = type;
     event.number = 7;
     event.process = host.facts().named("cat");
+    event.parent = host.facts().process(event.process->parent);
     header.task = {event.process->key.start_ns, event.process->key.tgid, 0};
     header.tid = event.process->key.tgid;
     header.time_ns = event.process->key.start_ns + 5'000;
@@ -123,6 +124,7 @@ TEST_CASE("a container as its runtime describes it") {
   container.started_ns = 1;
   auto event = world.event(kExecve);
   event.process = world.host.facts().named("nginx");
+  event.parent = world.host.facts().process(event.process->parent);
   CHECK(read(event, "container.id") == "0123456789ab");
   CHECK(read(event, "container.name") == "<NA>");
   CHECK(read(event, "container.privileged") == "<NA>");
@@ -229,7 +231,7 @@ TEST_CASE("a connection: the remote end is the server") {
 TEST_CASE("an unknown process has no value in any field, and none crashes") {
   World world;
   auto event = world.event(kExecve);
-  event.process = nullptr;
+  event.process = event.parent = nullptr;
   CHECK(read(event, "proc.name") == "<NA>");
   CHECK(read(event, "proc.aname") == "<NA>");
   CHECK(read(event, "container.id") == "<NA>");
@@ -248,7 +250,7 @@ TEST_CASE("a chain of parents that loops is left") {
   event_header header{};
   RuleEvent event;
   event.type = kExecve;
-  event.process = loop;
+  event.process = event.parent = loop;
   event.header = &header;
   event.facts = &host.facts();
   CHECK(read(event, "proc.aname", "1") == "a");

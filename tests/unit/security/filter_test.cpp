@@ -24,6 +24,7 @@ struct Judge {
                                                               .uid = 1000})})}));
     event.type = CALL_OPENAT;
     event.process = host.facts().named("cat");
+    event.parent = host.facts().process(event.process->parent);
     event.header = &header;
     event.facts = &host.facts();
     event.path = "/etc/ssh/key";

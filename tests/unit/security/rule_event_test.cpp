@@ -42,7 +42,7 @@ TEST_CASE("a connection of an IPv6 socket to a mapped IPv4 address is one of IPv
   inet_pton(AF_INET6, "::ffff:192.0.2.7", data.remote);
   inet_pton(AF_INET6, "::ffff:192.0.2.1", data.local);
   const ProcessRef nobody;
-  Event<socket_connect_event> event{data, {}, nobody};
+  Event<socket_connect_event> event{data, {}, nobody, nobody};
   auto seen = RuleEvent::from(event, host.facts());
   REQUIRE(seen);
   CHECK(seen->family == AF_INET);
