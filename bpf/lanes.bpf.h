@@ -36,9 +36,9 @@
 
 /* Sizes in bytes, powers of two: fork storms and alert bursts fit while the reader is away 100 ms.
  */
-LANE_RING(lane_lifecycle, 8 << 20);
+LANE_RING(lane_lifecycle, 4 << 20);
 LANE_RING(lane_alert, 1 << 20);
-LANE_SHARDS(lane_candidate, 16 << 20);
+LANE_SHARDS(lane_candidate, 8 << 20);
 LANE_SHARDS(lane_bulk, 32 << 20);
 
 struct {

@@ -282,20 +282,25 @@ static __always_inline __u32 process__fill_cgroup(struct process_scratch *scratc
 	return size + length;
 }
 
-/* How many bytes of the argument area to read; says in the flags where that is not all. */
+/*
+ * How many bytes of the argument area to read, at most PROCESS_ARGS_MAX; says in the flags where
+ * that is not all.
+ */
 static __always_inline __u32 process__args_size(struct process_exec_event *event,
 						struct task_struct *task, __u64 *start)
 {
 	__u64 end = BPF_CORE_READ(task, mm, arg_end);
+	__u32 size;
 
 	*start = BPF_CORE_READ(task, mm, arg_start);
 	if (end <= *start)
 		return 0;
-	if (end - *start > PROCESS_ARGS_MAX) {
+	if (end - *start > PROCESS_ARGS_MAX)
 		event->flags |= PROCESS_ARGS_TRUNCATED;
-		return PROCESS_ARGS_MAX;
-	}
-	return end - *start;
+	size = end - *start > PROCESS_ARGS_MAX ? PROCESS_ARGS_MAX : end - *start;
+	/* The verifier must see the bound in the register that is passed on. */
+	asm volatile("" : "+r"(size));
+	return size > PROCESS_ARGS_MAX ? PROCESS_ARGS_MAX : size;
 }
 
 /* Something that was to be told and is lost. */
@@ -365,9 +370,6 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	task_memory__set(task);
 	size = process__fill_files(scratch, task);
 	args = process__args_size(&scratch->event, task, &start);
-	asm volatile("" : "+r"(args));
-	if (args > PROCESS_ARGS_MAX)
-		args = PROCESS_ARGS_MAX;
 	/* The kernel has just written these pages: they are there. */
 	err = bpf_probe_read_user(tail__at(scratch, size), args, (void *)start);
 	size += process__keep_args(&scratch->event, args, err);
@@ -427,9 +429,6 @@ int process_snapshot(struct bpf_iter__task *ctx)
 	process__fill_credentials(&scratch->event, task);
 	size = process__fill_files(scratch, task);
 	args = process__args_size(&scratch->event, task, &start);
-	asm volatile("" : "+r"(args));
-	if (args > PROCESS_ARGS_MAX)
-		args = PROCESS_ARGS_MAX;
 	if (args > 0)
 		err = bpf_copy_from_user_task(tail__at(scratch, size), args, (void *)start, task,
 					      0);

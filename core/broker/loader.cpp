@@ -459,6 +459,8 @@ Result<void> Loader::lend_lanes(Answer& answer) const {
   const auto lend_one = [&](const std::string& name, int fd) -> Result<void> {
     auto info = map_info(fd);
     if (!info) return std::move(info).error();
+    // What the programs keep with tasks is between them.
+    if (info->type == BPF_MAP_TYPE_TASK_STORAGE) return {};
     return lend_into(answer, fd,
                      {name, info->type, info->key_size, info->value_size, info->max_entries, false},
                      info->map_flags);
