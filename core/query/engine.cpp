@@ -17,18 +17,18 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kLiveSegmentRows = 16 << 10;
 
 // What a live table lists now, as segments, so that a query reads it like any other.
-std::vector<std::shared_ptr<const Segment>> listed(const LiveTable& table) {
-  std::vector<std::shared_ptr<const Segment>> segments;
+std::vector<TablePart> listed(const LiveTable& table) {
+  std::vector<TablePart> parts;
   std::unique_ptr<SegmentWriter> writer;
   std::uint64_t number = 0;
   table.each([&](const void* row) {
     if (!writer || writer->full()) {
       writer = std::make_unique<SegmentWriter>(*table.schema, kLiveSegmentRows);
-      segments.push_back(writer->segment());
+      parts.push_back({writer->segment(), nullptr});
     }
     writer->append(row, ++number);
   });
-  return segments;
+  return parts;
 }
 
 std::string seconds(std::uint64_t ns) {
@@ -63,17 +63,17 @@ Result<void> QueryEngine::run(const std::string& sql, RowSink& sink,
 
   const Origin origin = origin_();  // one for the whole query
   std::vector<TableModule> modules;
-  const auto add = [&](const RecordSchema& schema, auto segments) {
+  const auto add = [&](const RecordSchema& schema, auto parts) {
     modules.push_back({&schema,
-                       [&schema, &origin, segments, stopped] {
-                         return std::make_unique<TableRows>(schema, segments(),
-                                                            origin.boot_to_real_ns, stopped);
+                       [&schema, &origin, parts, stopped] {
+                         return std::make_unique<TableRows>(schema, parts(), origin.boot_to_real_ns,
+                                                            stopped);
                        },
                        &origin});
   };
   std::vector<const RecordSchema*> schemas;
   for (const auto& state : tables_.states()) {
-    add(*state.schema, [this, table = state.schema->table] { return tables_.segments(table); });
+    add(*state.schema, [this, table = state.schema->table] { return tables_.parts(table); });
     schemas.push_back(state.schema);
   }
   for (const auto& table : live_) {

@@ -25,7 +25,7 @@ struct Plan {
   std::vector<Term> terms;
   int order_column = -1;
   bool descending = false;
-  std::vector<std::size_t> used;  // the schema's columns that will be read, but for late ones
+  std::vector<std::size_t> used;  // the schema's columns that will be read
 };
 
 struct VirtualTable : sqlite3_vtab {
@@ -41,9 +41,6 @@ struct Cursor : sqlite3_vtab_cursor {
   const SqlColumn* columns;
   std::optional<RowScan> scan;
   std::optional<RowPlace> row;
-  // The row's segment. Kept, since SQLite asks for one cell at a time.
-  std::uint32_t segment_number = UINT32_MAX;
-  const Segment* segment = nullptr;
 };
 
 // Only std::bad_alloc can come out of ours.
@@ -113,11 +110,11 @@ std::optional<Comparison> comparison_of(int operation, const SqlColumn& column) 
   }
 }
 
-// Bit 63 stands for that column and all behind it: these are left out.
+// Bit 63 stands for that column and all behind it.
 std::vector<std::size_t> used_columns(const std::vector<SqlColumn>& columns, sqlite3_uint64 mask) {
   std::vector<std::size_t> used;
-  for (std::size_t i = 0; i < std::min<std::size_t>(columns.size(), 63); ++i) {
-    if ((mask >> i & 1) == 0) continue;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if ((mask >> std::min<std::size_t>(i, 63) & 1) == 0) continue;
     if (used.empty() || used.back() != columns[i].source) used.push_back(columns[i].source);
   }
   return used;
@@ -126,7 +123,7 @@ std::vector<std::size_t> used_columns(const std::vector<SqlColumn>& columns, sql
 int best_index(sqlite3_vtab* base, sqlite3_index_info* info) {
   return guarded([&] {
     auto& table = *static_cast<VirtualTable*>(base);
-    const TableRows& rows = *table.module.rows;
+    TableRows& rows = *table.module.rows;
     const auto& columns = rows.columns();
     const auto count = static_cast<double>(rows.rows());
 
@@ -150,9 +147,9 @@ int best_index(sqlite3_vtab* base, sqlite3_index_info* info) {
         plan.order_column = info->aOrderBy[0].iColumn;
         plan.descending = info->aOrderBy[0].desc != 0;
         info->orderByConsumed = 1;
-        plan.used = used_columns(columns, info->colUsed);
       }
     }
+    plan.used = used_columns(columns, info->colUsed);
     info->idxNum = static_cast<int>(table.plans.size());
     info->estimatedCost = 1 + passing + count * 0.1;
     info->estimatedRows = static_cast<sqlite3_int64>(passing) + 1;
@@ -224,10 +221,6 @@ std::optional<RowFilter> filter_of(const SqlColumn& column, Comparison compariso
 
 int advance(Cursor& cursor) {
   cursor.row = cursor.scan->next();
-  if (cursor.row && cursor.row->segment != cursor.segment_number) {
-    cursor.segment_number = cursor.row->segment;
-    cursor.segment = cursor.module.rows->parts()[cursor.segment_number].segment.get();
-  }
   if (!cursor.row && cursor.module.rows->stopped()) return SQLITE_INTERRUPT;
   return SQLITE_OK;
 }
@@ -250,11 +243,10 @@ int filter(sqlite3_vtab_cursor* base, int plan_number, const char*, int count,
     }
     std::optional<RowScan::Order> order;
     if (plan.order_column >= 0) {
-      order = {&table.columns()[static_cast<std::size_t>(plan.order_column)], plan.descending,
-               plan.used};
+      order = {&table.columns()[static_cast<std::size_t>(plan.order_column)], plan.descending};
     }
     cursor.scan.reset();
-    cursor.scan.emplace(table, std::move(filters), order);
+    cursor.scan.emplace(table, std::move(filters), plan.used, order);
     return advance(cursor);
   });
 }
@@ -278,7 +270,7 @@ int column(sqlite3_vtab_cursor* base, sqlite3_context* context, int number) {
     const ColumnView* copy =
         cursor.row->sorted ? &cursor.row->sorted->views[column.source] : nullptr;
     const bool copied = copy && copy->codes;
-    const ColumnView& view = copied ? *copy : cursor.segment->column(column.source);
+    const ColumnView& view = copied ? *copy : cursor.row->data->column(column.source);
     const std::size_t row = copied ? cursor.row->sorted_row : cursor.row->row;
     if (view.null(row)) return SQLITE_OK;
     const std::uint64_t raw = view.raw(row);
@@ -290,11 +282,13 @@ int column(sqlite3_vtab_cursor* base, sqlite3_context* context, int number) {
         sqlite3_result_double(context, std::bit_cast<double>(raw));
         break;
       case SqlForm::text: {
-        // The segment outlives the statement.
+        // A segment in memory outlives the statement; one that was read may go before.
+        const bool stays =
+            cursor.module.rows->parts()[cursor.row->segment].place.segment != nullptr;
         const auto text = view.entry(raw);
         // A null pointer would be NULL to SQLite, whatever the size.
-        sqlite3_result_text64(context, text.empty() ? "" : text.data(), text.size(), SQLITE_STATIC,
-                              SQLITE_UTF8);
+        sqlite3_result_text64(context, text.empty() ? "" : text.data(), text.size(),
+                              stays ? SQLITE_STATIC : SQLITE_TRANSIENT, SQLITE_UTF8);
         break;
       }
       case SqlForm::moment:

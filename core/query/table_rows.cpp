@@ -32,9 +32,9 @@ std::int64_t shifted(std::uint64_t raw, std::int64_t shift) {
 }
 
 // A segment's range as SQL sees it; none if unknown, or if it wraps.
-std::optional<Segment::Range> range_of(const TableRows::Part& part, std::size_t source,
+std::optional<Segment::Range> range_of(TableRows& table, std::size_t part, std::size_t source,
                                        std::int64_t shift) {
-  auto range = part.segment->range(source);
+  auto range = table.range(part, source);
   if (!range || __builtin_add_overflow(range->smallest, shift, &range->smallest) ||
       __builtin_add_overflow(range->largest, shift, &range->largest)) {
     return std::nullopt;
@@ -53,25 +53,47 @@ std::string shown_address(std::string_view entry) {
 
 }  // namespace
 
-TableRows::TableRows(const RecordSchema& schema,
-                     const std::vector<std::shared_ptr<const Segment>>& segments,
+TableRows::TableRows(const RecordSchema& schema, std::vector<TablePart> parts,
                      std::int64_t boot_to_real_ns, std::function<bool()> stopped)
     : schema_(&schema),
       columns_(sql_columns(schema)),
       boot_to_real_ns_(boot_to_real_ns),
-      stopped_(std::move(stopped)) {
-  for (const auto& segment : segments) {
-    parts_.push_back({segment, segment->rows()});
-    rows_ += parts_.back().rows;
+      stopped_(std::move(stopped)),
+      stored_(schema, {boot_id(), boot_to_real_ns}) {
+  for (auto& part : parts) {
+    const std::size_t rows = part.segment ? part.segment->rows() : part.stored->name().rows;
+    parts_.push_back({std::move(part), rows});
+    rows_ += rows;
   }
 }
 
-bool TableRows::can_order(const SqlColumn& column) const {
+std::shared_ptr<const Segment> TableRows::segment(std::size_t part,
+                                                  const std::vector<std::size_t>& columns) {
+  const TablePart& place = parts_[part].place;
+  return place.segment ? place.segment : stored_.load(*place.stored, columns);
+}
+
+std::optional<Segment::Range> TableRows::range(std::size_t part, std::size_t source) {
+  const TablePart& place = parts_[part].place;
+  if (place.segment) return place.segment->range(source);
+  const auto description = stopped() ? nullptr : stored_.describe(*place.stored);
+  return description ? description->columns[source].range : std::nullopt;
+}
+
+std::uint64_t TableRows::entries(std::size_t part, std::size_t source) {
+  const TablePart& place = parts_[part].place;
+  if (place.segment) return place.segment->entries(source);
+  const auto description = stopped() ? nullptr : stored_.describe(*place.stored);
+  return description ? description->columns[source].entries : 0;
+}
+
+bool TableRows::can_order(const SqlColumn& column) {
   if (is_number(column.form)) return true;
   if (column.form != SqlForm::text && column.form != SqlForm::address) return false;
-  std::uint64_t entries = 0;
-  for (const auto& part : parts_) entries += part.segment->entries(column.source);
-  return entries <= kMaxRankedEntries;
+  const auto [all, is_new] = all_entries_.try_emplace(column.source);
+  for (std::size_t i = 0; is_new && i < parts_.size(); ++i)
+    all->second += entries(i, column.source);
+  return all->second <= kMaxRankedEntries;
 }
 
 const TableRows::Ranks& TableRows::ranks(const SqlColumn& column) {
@@ -79,7 +101,11 @@ const TableRows::Ranks& TableRows::ranks(const SqlColumn& column) {
   if (!is_new) return made->second;
   const bool address = column.form == SqlForm::address;
   std::uint64_t entries = 0;
-  for (const auto& part : parts_) entries += part.segment->entries(column.source);
+  std::vector<std::shared_ptr<const Segment>> segments;
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    segments.push_back(stopped() ? nullptr : segment(i, {column.source}));
+    if (segments.back()) entries += segments.back()->entries(column.source);
+  }
   Budget* const budget = Budget::current();
   if (budget && !budget->charge(entries * kRankBytes)) throw std::bad_alloc();
 
@@ -87,9 +113,10 @@ const TableRows::Ranks& TableRows::ranks(const SqlColumn& column) {
   std::unordered_map<std::string_view, std::uint32_t> ids;
   std::vector<std::string_view> texts;
   std::deque<std::string> addresses;  // the texts of addresses, kept in place
-  for (const auto& part : parts_) {
-    auto& by_code = made->second.emplace_back(part.segment->entries(column.source));
-    const ColumnView& view = part.segment->column(column.source);
+  for (const auto& segment : segments) {
+    auto& by_code = made->second.emplace_back(segment ? segment->entries(column.source) : 0);
+    if (!segment) continue;
+    const ColumnView& view = segment->column(column.source);
     for (std::size_t code = 1; code < by_code.size(); ++code) {
       const std::string_view entry = view.entry(code);
       auto [id, added] = ids.try_emplace(entry, static_cast<std::uint32_t>(texts.size()));
@@ -118,15 +145,13 @@ class RowScan::Ordered {
         table_(scan.table_),
         column_(*order.column),
         descending_(order.descending),
-        used_(std::move(order.used)),
         shift_(shift_of(column_, table_)),
         ranks_(is_number(column_.form) ? nullptr : &table_.ranks(column_)) {
     for (std::uint32_t i = 0; i < table_.parts().size(); ++i) {
-      const auto range = is_number(column_.form)
-                             ? range_of(table_.parts()[i], column_.source, shift_)
-                             : std::nullopt;
+      const auto range =
+          is_number(column_.form) ? range_of(table_, i, column_.source, shift_) : std::nullopt;
       // Nothing comes before this, so what is not known is looked at first.
-      Source source{i, Key{false, 0}, false, {}, 0, {}, 0, 0, nullptr};
+      Source source{i, Key{false, 0}, false, nullptr, {}, 0, {}, 0, 0, nullptr};
       if (range) source.first = key_of_number(descending_ ? range->largest : range->smallest);
       waiting_.push_back(std::move(source));
     }
@@ -142,7 +167,8 @@ class RowScan::Ordered {
       if (current_) {
         if (current_->at < run_end_) {
           const auto at = static_cast<std::uint32_t>(current_->at++);
-          return RowPlace{current_->segment, current_->rows[at], at, current_->sorted.get()};
+          return RowPlace{current_->segment, current_->rows[at], at, current_->sorted.get(),
+                          current_->data.get()};
         }
         if (current_->at < current_->rows.size()) {
           begin_run(*current_);
@@ -174,6 +200,7 @@ class RowScan::Ordered {
     std::uint32_t segment;
     Key first;  // no row that is left comes before this
     bool is_sorted;
+    std::shared_ptr<const Segment> data;
     std::vector<std::uint32_t> rows;
     std::size_t at;
     std::vector<std::uint32_t>
@@ -189,7 +216,7 @@ class RowScan::Ordered {
     return turned({true, static_cast<std::uint64_t>(number) ^ (std::uint64_t{1} << 63)});
   }
   Key key(const Source& source, std::uint32_t row) const {
-    return key(source, table_.parts()[source.segment].segment->column(column_.source), row);
+    return key(source, source.data->column(column_.source), row);
   }
   Key key(const Source& source, const ColumnView& view, std::size_t row) const {
     if (ranks_) {
@@ -218,6 +245,9 @@ class RowScan::Ordered {
     source.is_sorted = true;
     const auto& part = table_.parts()[source.segment];
     if (!scan_.enter(source.segment)) return;
+    // Its file could not be read when the entries were put in order.
+    if (ranks_ && (*ranks_)[source.segment].empty()) return;
+    source.data = std::move(scan_.entered_);
     source.charged = part.rows * (sizeof(source.rows[0]) + sizeof(source.run_ends[0]));
     if (Budget* budget = Budget::current(); budget && !budget->charge(source.charged)) {
       source.charged = 0;
@@ -268,11 +298,11 @@ class RowScan::Ordered {
 
   // As far as there is memory for it: it saves time only.
   void copy_columns(Source& source) {
-    const Segment& segment = *table_.parts()[source.segment].segment;
+    const Segment& segment = *source.data;
     const std::size_t rows = source.rows.size();
     auto sorted = std::make_unique<SortedColumns>();
     sorted->views.resize(table_.schema().columns.size());
-    for (const std::size_t number : used_) {
+    for (const std::size_t number : scan_.used_) {
       const ColumnView& from = segment.column(number);
       const std::size_t bytes = rows * (from.width + (from.nulls ? 1 : 0));
       if (from.width == 0) continue;
@@ -303,7 +333,6 @@ class RowScan::Ordered {
   TableRows& table_;
   const SqlColumn& column_;
   const bool descending_;
-  const std::vector<std::size_t> used_;
   const std::int64_t shift_;
   const TableRows::Ranks* const ranks_;
   std::vector<Source> waiting_;  // a heap: the one with the smallest first key in front
@@ -312,30 +341,45 @@ class RowScan::Ordered {
   std::size_t charged_ = 0;
 };
 
-RowScan::RowScan(TableRows& table, std::vector<RowFilter> filters, std::optional<Order> order)
-    : table_(table), filters_(std::move(filters)) {
+RowScan::RowScan(TableRows& table, std::vector<RowFilter> filters, std::vector<std::size_t> used,
+                 std::optional<Order> order)
+    : table_(table), filters_(std::move(filters)), used_(std::move(used)) {
+  for (const auto& filter : filters_) used_.push_back(filter.column->source);
+  if (order) used_.push_back(order->column->source);
+  std::ranges::sort(used_);
+  used_.erase(std::unique(used_.begin(), used_.end()), used_.end());
   if (order) ordered_ = std::make_unique<Ordered>(*this, std::move(*order));
 }
 
 RowScan::~RowScan() = default;
 
+// Whether a filter's numbers are none of the segment's: then its rows need not be read.
+bool RowScan::out_of_range(std::size_t segment) {
+  return std::ranges::any_of(filters_, [&](const RowFilter& filter) {
+    if (filter.entry) return false;
+    const auto range =
+        range_of(table_, segment, filter.column->source, shift_of(*filter.column, table_));
+    return range && (range->largest < filter.smallest || range->smallest > filter.largest);
+  });
+}
+
 bool RowScan::enter(std::size_t segment) {
-  const auto& part = table_.parts()[segment];
   tests_.clear();
+  entered_ = out_of_range(segment) ? nullptr : table_.segment(segment, used_);
+  if (!entered_) return false;
   for (const auto& filter : filters_) {
     const std::size_t source = filter.column->source;
-    Test test{part.segment->column(source), shift_of(*filter.column, table_), filter.smallest,
+    Test test{entered_->column(source), shift_of(*filter.column, table_), filter.smallest,
               filter.largest, 0};
     if (filter.entry && filter.entry->size() > Segment::kMaxSharedBytes) {
       continue;  // any number of codes may stand for it
     } else if (filter.entry) {
-      const std::uint64_t count = part.segment->entries(source);
+      const std::uint64_t count = entered_->entries(source);
       for (std::uint64_t code = 1; code < count && test.code == 0; ++code) {
         if (test.view.entry(code) == *filter.entry) test.code = code;
       }
       if (test.code == 0) return false;
-    } else if (auto range = range_of(part, source, test.shift)) {
-      if (range->largest < test.smallest || range->smallest > test.largest) return false;
+    } else if (auto range = range_of(table_, segment, source, test.shift)) {
       if (range->smallest >= test.smallest && range->largest <= test.largest) continue;  // all pass
     }
     tests_.push_back(test);
@@ -364,7 +408,7 @@ std::optional<RowPlace> RowScan::next() {
         return std::nullopt;
       if (passes(row_)) {
         return RowPlace{static_cast<std::uint32_t>(segment_ - 1),
-                        static_cast<std::uint32_t>(row_++), 0, nullptr};
+                        static_cast<std::uint32_t>(row_++), 0, nullptr, entered_.get()};
       }
     }
     if (segment_ >= table_.parts().size() || table_.stopped()) return std::nullopt;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One table as one query sees it: the segments that were there when the query first named it,
+// One table as one query sees it: the parts that were there when the query first named it,
 // filters that skip what cannot match, and an order by one column. Owned by the query, on its
 // thread.
 #pragma once
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "query/sql_columns.h"
+#include "query/stored_parts.h"
 #include "records/segment.h"
 
 namespace trivet {
@@ -34,18 +35,19 @@ struct RowPlace {
   std::uint32_t row;
   std::uint32_t sorted_row;     // in `sorted`
   const SortedColumns* sorted;  // nullptr: none. Until the next row is asked for
+  const Segment* data;          // the segment, until the next row is asked for
 };
 
 class TableRows {
  public:
   struct Part {
-    std::shared_ptr<const Segment> segment;
+    TablePart place;
     std::size_t rows;  // of a segment that grows: those that were there at first
   };
 
   // `boot_to_real_ns` is what moments are shown with; `stopped` says that the query must end.
-  TableRows(const RecordSchema& schema, const std::vector<std::shared_ptr<const Segment>>& segments,
-            std::int64_t boot_to_real_ns, std::function<bool()> stopped);
+  TableRows(const RecordSchema& schema, std::vector<TablePart> parts, std::int64_t boot_to_real_ns,
+            std::function<bool()> stopped);
 
   const RecordSchema& schema() const { return *schema_; }
   const std::vector<SqlColumn>& columns() const { return columns_; }
@@ -54,8 +56,15 @@ class TableRows {
   std::int64_t boot_to_real_ns() const { return boot_to_real_ns_; }
   bool stopped() const { return stopped_(); }
 
+  // A part's segment, with these columns at least; in memory as long as it is held. nullptr if its
+  // file cannot be read. std::bad_alloc past the budget.
+  std::shared_ptr<const Segment> segment(std::size_t part, const std::vector<std::size_t>& columns);
+  // As Segment's, without reading rows.
+  std::optional<Segment::Range> range(std::size_t part, std::size_t source);
+  std::uint64_t entries(std::size_t part, std::size_t source);
+
   // Whether order by this column can be had here, in memory that is worth it.
-  bool can_order(const SqlColumn& column) const;
+  bool can_order(const SqlColumn& column);
   // By segment and code, the place of each entry of a dictionary among all entries of the column,
   // from 1; equal entries share one. Made once.
   using Ranks = std::vector<std::vector<std::uint32_t>>;
@@ -68,6 +77,8 @@ class TableRows {
   const std::function<bool()> stopped_;
   std::vector<Part> parts_;
   std::size_t rows_ = 0;
+  StoredParts stored_;
+  std::map<std::size_t, std::uint64_t> all_entries_;  // of a column, in all parts
   std::map<std::size_t, Ranks> ranks_;
 };
 
@@ -86,10 +97,11 @@ class RowScan {
   struct Order {
     const SqlColumn* column;
     bool descending;
-    std::vector<std::size_t> used;  // the schema's columns that will be read
   };
 
-  RowScan(TableRows& table, std::vector<RowFilter> filters, std::optional<Order> order);
+  // `used` are the schema's columns that will be read.
+  RowScan(TableRows& table, std::vector<RowFilter> filters, std::vector<std::size_t> used,
+          std::optional<Order> order);
   ~RowScan();
 
   // The next row, or none at the end or once the query is stopped. std::bad_alloc past the budget.
@@ -104,12 +116,15 @@ class RowScan {
     std::int64_t smallest, largest;
     std::uint64_t code;  // of the entry, if coded
   };
-  // Sets tests_ for a segment; false if none of its rows passes.
+  // Sets entered_ and tests_ for a segment; false if none of its rows passes.
   bool enter(std::size_t segment);
+  bool out_of_range(std::size_t segment);
   bool passes(std::size_t row) const;
 
   TableRows& table_;
   const std::vector<RowFilter> filters_;
+  std::vector<std::size_t> used_;  // those of filters and order included
+  std::shared_ptr<const Segment> entered_;
   std::vector<Test> tests_;
   std::unique_ptr<Ordered> ordered_;
   std::size_t segment_ = 0, row_ = 0, rows_ = 0;  // of the scan in the table's order

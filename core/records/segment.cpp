@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <functional>
 #include <limits>
@@ -17,23 +18,6 @@ namespace {
 constexpr std::size_t kFirstChunkBytes = 1 << 10, kLargestChunkBytes = 256 << 10;
 // Of a segment beside its rows: views, vectors, dictionaries without entries.
 constexpr std::size_t kColumnOverhead = 128;
-
-bool is_coded(ColumnType type) {
-  switch (type) {
-    case ColumnType::boolean:
-    case ColumnType::integer:
-    case ColumnType::number:
-    case ColumnType::time:
-    case ColumnType::duration:
-      return false;
-    case ColumnType::text:
-    case ColumnType::address:
-    case ColumnType::texts:
-    case ColumnType::fields:
-      break;
-  }
-  return true;
-}
 
 // Zeroed memory that takes no room before it is written to.
 class Pages {
@@ -101,20 +85,43 @@ std::optional<std::string_view> entry_of(const Value& value, std::string& packed
   return packed;
 }
 
+std::byte* put(std::byte* to, const void* from, std::size_t bytes) {
+  if (bytes != 0) std::memcpy(to, from, bytes);
+  return to + bytes;
+}
+
+// What a column is seen as that is not there.
+constexpr std::array<std::uint8_t, Segment::kMaxRows> all_null() {
+  std::array<std::uint8_t, Segment::kMaxRows> nulls{};
+  nulls.fill(1);
+  return nulls;
+}
+constexpr std::array<std::uint8_t, Segment::kMaxRows> kAllNull = all_null();
+
 }  // namespace
 
-// Of a growing segment: pages and chunks. Of a complete one: the columns' own vectors.
+bool is_coded(ColumnType type) {
+  switch (type) {
+    case ColumnType::boolean:
+    case ColumnType::integer:
+    case ColumnType::number:
+    case ColumnType::time:
+    case ColumnType::duration:
+      return false;
+    case ColumnType::text:
+    case ColumnType::address:
+    case ColumnType::texts:
+    case ColumnType::fields:
+      break;
+  }
+  return true;
+}
+
+// Of a growing segment: pages and chunks. Of a complete one: its columns.
 struct Segment::Store {
   std::optional<Pages> pages;
   std::vector<std::unique_ptr<char[]>> chunks;
-
-  struct Sealed {
-    std::vector<std::byte> codes;
-    std::vector<std::uint8_t> nulls;
-    std::vector<std::uint32_t> ends;
-    std::vector<char> heap;
-  };
-  std::vector<Sealed> sealed;
+  std::vector<CompleteColumn> complete;
 };
 
 Segment::Segment(const RecordSchema& schema, std::unique_ptr<Store> store)
@@ -131,6 +138,45 @@ Segment::Segment(const RecordSchema& schema, std::unique_ptr<Store> store)
 }
 
 Segment::~Segment() = default;
+
+std::shared_ptr<const Segment> Segment::complete(const RecordSchema& schema, std::size_t rows,
+                                                 std::vector<CompleteColumn> columns) {
+  auto store = std::make_unique<Segment::Store>();
+  store->complete = std::move(columns);
+  std::shared_ptr<Segment> segment(new Segment(schema, std::move(store)));
+  std::size_t bytes = segment->bytes_;
+  for (std::size_t i = 0; i < segment->columns_.size(); ++i) {
+    const auto& [shape, range, run] = segment->store_->complete[i];
+    ColumnView& view = segment->columns_[i];
+    if (!run) {
+      if (!view.coded) view.nulls = kAllNull.data();
+      segment->entry_counts_[i].store(1, std::memory_order_relaxed);
+      continue;
+    }
+    const std::byte* at = run.get();
+    view.width = shape.width;
+    view.base = shape.base;
+    view.ends = reinterpret_cast<const std::uint32_t*>(at);
+    at += shape.entries * sizeof(std::uint32_t);
+    view.codes = at;
+    at += rows * shape.width;
+    if (shape.has_nulls) {
+      view.nulls = reinterpret_cast<const std::uint8_t*>(at);
+      at += rows;
+    }
+    view.heap = reinterpret_cast<const char*>(at);
+    segment->ranges_[i] = range;
+    segment->entry_counts_[i].store(shape.entries, std::memory_order_relaxed);
+    bytes += shape.bytes(rows);
+  }
+  segment->bytes_ = bytes;
+  segment->rows_.store(rows, std::memory_order_release);
+  return segment;
+}
+
+const Segment::CompleteColumn* Segment::complete_column(std::size_t column) const {
+  return store_->complete.empty() ? nullptr : &store_->complete[column];
+}
 
 std::optional<Segment::Range> Segment::range(std::size_t column) const {
   return ranges_[column];
@@ -306,70 +352,54 @@ void SegmentWriter::append(const void* record, std::uint64_t number) {
 std::shared_ptr<const Segment> SegmentWriter::seal() const {
   const Segment& open = *segment_;
   const std::size_t rows = open.rows();
-  auto store = std::make_unique<Segment::Store>();
-  store->sealed.resize(open.columns_.size());
-  std::shared_ptr<Segment> sealed(new Segment(open.schema(), std::move(store)));
-  std::size_t bytes = open.columns_.size() * kColumnOverhead;
-
-  for (std::size_t i = 0; i < open.columns_.size(); ++i) {
+  std::vector<Segment::CompleteColumn> columns(open.columns_.size());
+  for (std::size_t i = 0; i < columns.size(); ++i) {
     const ColumnView& from = open.columns_[i];
-    ColumnView& to = sealed->columns_[i];
-    auto& kept = sealed->store_->sealed[i];
+    auto& [shape, range, bytes] = columns[i];
 
     // Numbers are compared as SQL compares them; bits of a double have no order.
     const bool ordered = from.type != ColumnType::number;
     std::int64_t smallest = std::numeric_limits<std::int64_t>::max();
     std::int64_t largest = std::numeric_limits<std::int64_t>::min();
-    bool any_null = false, all_same = true;
+    bool all_same = true;
     for (std::size_t row = 0; row < rows; ++row) {
       const auto value = static_cast<std::int64_t>(from.raw(row));
       smallest = std::min(smallest, value);
       largest = std::max(largest, value);
       all_same &= value == static_cast<std::int64_t>(from.raw(0));
-      any_null |= from.nulls != nullptr && from.nulls[row] != 0;
+      shape.has_nulls |= from.nulls != nullptr && from.nulls[row] != 0;
     }
     if (rows != 0 && (ordered || all_same)) {
-      to.base = static_cast<std::uint64_t>(smallest);
-      to.width = width_for(static_cast<std::uint64_t>(largest) - to.base);
+      shape.base = static_cast<std::uint64_t>(smallest);
+      shape.width = width_for(static_cast<std::uint64_t>(largest) - shape.base);
     } else {
-      to.width = sizeof(std::uint64_t);
+      shape.width = sizeof(std::uint64_t);
     }
-    kept.codes.resize(rows * to.width);
-    for (std::size_t row = 0; row < rows && to.width != 0; ++row) {
-      static_assert(std::endian::native == std::endian::little);  // the low bytes come first
-      const std::uint64_t code = from.raw(row) - to.base;
-      std::memcpy(kept.codes.data() + row * to.width, &code, to.width);
-    }
-    to.codes = kept.codes.data();
-    if (any_null) {
-      kept.nulls.assign(from.nulls, from.nulls + rows);
-      to.nulls = kept.nulls.data();
-    }
-    if (!from.coded && ordered && !any_null && rows != 0) {
-      sealed->ranges_[i] = Segment::Range{smallest, largest};
+    if (!from.coded && ordered && !shape.has_nulls && rows != 0) {
+      range = Segment::Range{smallest, largest};
     }
     if (from.coded) {
-      const std::uint64_t count = std::max<std::uint64_t>(open.entries(i), 1);
-      std::size_t heap_bytes = 0;
-      for (std::uint64_t code = 1; code < count; ++code) heap_bytes += from.entry(code).size();
-      kept.heap.reserve(heap_bytes);
-      kept.ends.reserve(count);
-      kept.ends.push_back(0);
-      for (std::uint64_t code = 1; code < count; ++code) {
-        const auto entry = from.entry(code);
-        kept.heap.insert(kept.heap.end(), entry.begin(), entry.end());
-        kept.ends.push_back(static_cast<std::uint32_t>(kept.heap.size()));
-      }
-      to.ends = kept.ends.data();
-      to.heap = kept.heap.data();
-      sealed->entry_counts_[i].store(count, std::memory_order_relaxed);
+      shape.entries = static_cast<std::uint32_t>(std::max<std::uint64_t>(open.entries(i), 1));
+      for (std::uint32_t code = 1; code < shape.entries; ++code)
+        shape.heap_bytes += static_cast<std::uint32_t>(from.entry(code).size());
     }
-    bytes += kept.codes.size() + kept.nulls.size() + kept.heap.size() +
-             kept.ends.size() * sizeof(std::uint32_t);
+
+    bytes = std::make_unique_for_overwrite<std::byte[]>(shape.bytes(rows));
+    std::byte* to = bytes.get();
+    for (std::uint32_t code = 0, end = 0; code < shape.entries; ++code) {
+      if (code != 0) end += static_cast<std::uint32_t>(from.entry(code).size());
+      to = put(to, &end, sizeof(end));
+    }
+    for (std::size_t row = 0; row < rows && shape.width != 0; ++row) {
+      static_assert(std::endian::native == std::endian::little);  // the low bytes come first
+      const std::uint64_t code = from.raw(row) - shape.base;
+      to = put(to, &code, shape.width);
+    }
+    if (shape.has_nulls) to = put(to, from.nulls, rows);
+    for (std::uint32_t code = 1; code < shape.entries; ++code)
+      to = put(to, from.entry(code).data(), from.entry(code).size());
   }
-  sealed->bytes_ = bytes;
-  sealed->rows_.store(rows, std::memory_order_release);
-  return sealed;
+  return Segment::complete(open.schema(), rows, std::move(columns));
 }
 
 }  // namespace trivet

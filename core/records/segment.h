@@ -65,8 +65,29 @@ struct ColumnView {
   }
 };
 
+// Whether a column of this type keeps codes into a dictionary; else it keeps numbers.
+bool is_coded(ColumnType type);
+
+// What a complete column is made of. Its bytes are one run, in memory as in a file, little endian:
+// where in the heap each entry ends (4 bytes each), the codes, a byte for each row that is 1 where
+// there is no value, and the heap with the entries.
+struct ColumnShape {
+  std::uint8_t width = 0;  // as in ColumnView
+  bool has_nulls = false;
+  std::uint64_t base = 0;        // as in ColumnView
+  std::uint32_t entries = 0;     // of a dictionary, with the one that stands for no value
+  std::uint32_t heap_bytes = 0;  // of a dictionary
+
+  std::size_t bytes(std::size_t rows) const {
+    return entries * sizeof(std::uint32_t) + rows * width + (has_nulls ? rows : 0) + heap_bytes;
+  }
+};
+
 class Segment {
  public:
+  // No segment has more: large enough that a query hardly notices the borders, small enough to be
+  // sealed in milliseconds.
+  static constexpr std::size_t kMaxRows = 64 << 10;
   // Equal entries of at most this size share one code. Longer texts, such as bodies, hardly ever
   // repeat: looking them up would cost more than it saves.
   static constexpr std::size_t kMaxSharedBytes = 256;
@@ -77,6 +98,17 @@ class Segment {
     std::int64_t largest;
   };
 
+  // Of a complete segment. Without `bytes`, the column is not there: no row has a value.
+  struct CompleteColumn {
+    ColumnShape shape;
+    std::optional<Range> range;  // of numbers, if known
+    std::unique_ptr<std::byte[]> bytes;
+  };
+
+  // From `rows` rows of the schema's columns and, behind them, of the rows' numbers. They must be
+  // sound: codes within the dictionary, addresses of 4 or 16 bytes.
+  static std::shared_ptr<const Segment> complete(const RecordSchema& schema, std::size_t rows,
+                                                 std::vector<CompleteColumn> columns);
   ~Segment();
   Segment(const Segment&) = delete;
 
@@ -89,6 +121,8 @@ class Segment {
   }
   // Of numbers without gaps in a complete segment; else nothing is known.
   std::optional<Range> range(std::size_t column) const;
+  // The same column's parts; nullptr while the segment grows.
+  const CompleteColumn* complete_column(std::size_t column) const;
   // The row's number over all tables, in order of arrival.
   std::uint64_t number(std::size_t row) const { return columns_.back().raw(row); }
   // The record itself, made again.
@@ -113,7 +147,7 @@ class Segment {
 // Fills one segment. Owned by a table, one thread at a time.
 class SegmentWriter {
  public:
-  // Room for at most `capacity` rows; memory is taken as they come.
+  // Room for at most `capacity` rows, no more than kMaxRows; memory is taken as they come.
   SegmentWriter(const RecordSchema& schema, std::size_t capacity);
   ~SegmentWriter();
 

@@ -4,6 +4,8 @@
 #include <time.h>
 
 #include <algorithm>
+#include <iterator>
+#include <limits>
 
 namespace trivet {
 namespace {
@@ -14,12 +16,10 @@ constexpr std::size_t kRowOverhead = 96;
 
 // A segment holds this part of what its table may: the oldest part is what goes at once.
 constexpr std::size_t kParts = 32;
-// Large enough that a query hardly notices the borders, small enough to be sealed in milliseconds.
-constexpr std::size_t kMaxSegmentRows = 64 << 10;
 constexpr std::size_t kMaxSegmentBytes = 32 << 20;
 
 std::size_t segment_rows(const TableLimits& limits) {
-  return std::clamp<std::size_t>(limits.rows / kParts, 1, kMaxSegmentRows);
+  return std::clamp<std::size_t>(limits.rows / kParts, 1, Segment::kMaxRows);
 }
 
 std::size_t segment_bytes(const TableLimits& limits) {
@@ -56,6 +56,9 @@ std::size_t value_bytes(const Value& value) {
 }
 
 }  // namespace
+
+Tables::Tables(TableLimits limits, Spill* spill)
+    : spill_(spill), limits_(limits), last_number_(spill ? spill->last_number() : 0) {}
 
 void Tables::set_limits(TableLimits limits) {
   std::lock_guard lock(mutex_);
@@ -124,6 +127,7 @@ void Tables::offer(const RecordSchema& schema, const std::shared_ptr<const void>
 // the lock: readers and other writers go on meanwhile.
 void Tables::seal(Table& table, const std::shared_ptr<SegmentWriter>& writer) {
   std::shared_ptr<const Segment> sealed = writer->seal();
+  if (spill_) spill_->keep(sealed);
   std::lock_guard lock(mutex_);
   auto found = std::ranges::find(table.pieces, writer->segment(), &Piece::segment);
   if (found == table.pieces.end()) return;  // evicted meanwhile
@@ -143,22 +147,36 @@ void Tables::evict_oldest(Table& table, Segments& evicted) {
 }
 
 void Tables::expire(std::uint64_t now_ns) {
-  std::vector<std::pair<Table*, std::shared_ptr<SegmentWriter>>> complete;
+  std::vector<Complete> complete;
   Segments evicted;  // freed after the lock is
+  constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t max_open_ns = spill_ ? spill_->max_open_ns() : kNever;
   {
     std::lock_guard lock(mutex_);
-    if (limits_.age_ns == 0) return;
+    const std::uint64_t max_age_ns = limits_.age_ns == 0 ? kNever : limits_.age_ns;
+    // Rows that come slowly must not keep old ones alive in their segment.
+    max_open_ns = std::min(max_open_ns, max_age_ns / kParts);
     const auto older = [now_ns](std::uint64_t then_ns, std::uint64_t age_ns) {
-      return then_ns + age_ns < now_ns;
+      return now_ns > then_ns && now_ns - then_ns > age_ns;
     };
     for (auto& [name, table] : tables_) {
-      while (!table.pieces.empty() && older(table.pieces.front().last_ns, limits_.age_ns)) {
-        evict_oldest(table, evicted);
-      }
-      // Rows that come slowly must not keep old ones alive in their segment.
-      if (table.writer && older(table.pieces.back().first_ns, limits_.age_ns / kParts)) {
+      if (table.writer && older(table.pieces.back().first_ns, max_open_ns)) {
         complete.emplace_back(&table, std::exchange(table.writer, nullptr));
       }
+      while (!table.pieces.empty() && older(table.pieces.front().last_ns, max_age_ns)) {
+        evict_oldest(table, evicted);
+      }
+    }
+  }
+  for (auto& [table, writer] : complete) seal(*table, writer);
+}
+
+void Tables::seal_all() {
+  std::vector<Complete> complete;
+  {
+    std::lock_guard lock(mutex_);
+    for (auto& [name, table] : tables_) {
+      if (table.writer) complete.emplace_back(&table, std::exchange(table.writer, nullptr));
     }
   }
   for (auto& [table, writer] : complete) seal(*table, writer);
@@ -231,13 +249,20 @@ std::shared_ptr<Follower> Tables::follow(std::vector<std::string> tables, Follow
   return follower;
 }
 
-std::vector<std::shared_ptr<const Segment>> Tables::segments(std::string_view name) const {
-  Segments segments;
-  std::lock_guard lock(mutex_);
-  auto found = tables_.find(name);
-  if (found == tables_.end()) return segments;
-  for (const auto& piece : found->second.pieces) segments.push_back(piece.segment);
-  return segments;
+std::vector<TablePart> Tables::parts(std::string_view name) const {
+  std::vector<TablePart> in_memory;
+  {
+    std::lock_guard lock(mutex_);
+    auto found = tables_.find(name);
+    if (found == tables_.end()) return {};
+    for (const auto& piece : found->second.pieces) in_memory.push_back({piece.segment, nullptr});
+  }
+  if (!spill_) return in_memory;
+  // What has left the memory is in the spill by now, and what is here is left out there.
+  auto parts = spill_->parts(name, in_memory.empty() ? std::numeric_limits<std::uint64_t>::max()
+                                                     : in_memory.front().segment->number(0));
+  std::ranges::move(in_memory, std::back_inserter(parts));
+  return parts;
 }
 
 std::vector<TableState> Tables::states() const {

@@ -18,6 +18,7 @@
 #include "records/follower.h"
 #include "records/row.h"
 #include "records/segment.h"
+#include "records/spill.h"
 #include "trivet/record.h"
 
 namespace trivet {
@@ -41,15 +42,19 @@ struct TableState {
 
 class Tables {
  public:
-  explicit Tables(TableLimits limits) : limits_(limits) {}
+  // `spill`, if there is one, gets every sealed segment; it must outlive the tables.
+  explicit Tables(TableLimits limits, Spill* spill = nullptr);
 
   // Applies to what follows.
   void set_limits(TableLimits limits);
   // Makes a table known before its first record.
   void declare(const RecordSchema& schema);
   void append(const RecordSchema& schema, std::shared_ptr<const void> record);
-  // Lets go of what is too old at `now_ns` (CLOCK_BOOTTIME). To be called about once a second.
+  // Lets go of what is too old at `now_ns` (CLOCK_BOOTTIME), and seals what the spill should have
+  // by now. To be called about once a second.
   void expire(std::uint64_t now_ns);
+  // Seals what is there, so that the spill has all of it. For the end.
+  void seal_all();
 
   // The tables that `name` stands for: one by its name, or "requests" for all that end in
   // _requests. Empty if there is none.
@@ -62,8 +67,9 @@ class Tables {
   // must go before the Tables do.
   std::shared_ptr<Follower> follow(std::vector<std::string> tables, FollowerLimits limits,
                                    std::size_t backlog, std::function<void()> wake = {});
-  // All segments of a table, oldest first; the last may still grow.
-  std::vector<std::shared_ptr<const Segment>> segments(std::string_view table) const;
+  // All of a table, oldest first: what the spill keeps, then segments in memory, of which the last
+  // may still grow. No row is there twice.
+  std::vector<TablePart> parts(std::string_view table) const;
   std::vector<TableState> states() const;
   // Rows that followers dropped, all of them together, ever.
   std::uint64_t dropped() const;
@@ -87,6 +93,8 @@ class Tables {
     std::size_t first, count;
   };
   using Segments = std::vector<std::shared_ptr<const Segment>>;
+  // A segment that nobody appends to any more, and the table to seal it for.
+  using Complete = std::pair<Table*, std::shared_ptr<SegmentWriter>>;
 
   Table& table(const RecordSchema& schema);
   void offer(const RecordSchema& schema, const std::shared_ptr<const void>& record);
@@ -96,6 +104,7 @@ class Tables {
   // Where the newest `limit` rows of each of these tables are.
   std::vector<Span> newest(const std::vector<std::string>& tables, std::size_t limit) const;
 
+  Spill* const spill_;
   mutable std::mutex mutex_;
   TableLimits limits_;
   std::map<std::string, Table, std::less<>> tables_;  // never shrinks: a Table stays where it is
