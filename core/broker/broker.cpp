@@ -17,6 +17,7 @@
 #include <optional>
 
 #include "broker/listener.h"
+#include "broker/owned_folder.h"
 #include "broker/privileges.h"
 #include "broker/protocol.h"
 #include "broker/server.h"
@@ -178,6 +179,14 @@ Result<int> launch(const BrokerOptions& options, const std::function<int(Client&
     if (!opened) return std::move(opened).error();
     listener.emplace(std::move(*opened));
   }
+  UniqueFd spill_folder;
+  if (!options.spill_folder.empty()) {
+    TrustedFiles folders(trusted_owners(options.build_tree), options.warn);
+    auto opened =
+        open_owned_folder(options.spill_folder, options.uid, options.gid, folders, "records.spill");
+    if (!opened) return std::move(opened).error();
+    spill_folder = std::move(*opened);
+  }
   // Since 5.11 maps are charged to the cgroup instead; without CAP_SYS_RESOURCE it cannot be
   // raised.
   rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
@@ -212,7 +221,7 @@ Result<int> launch(const BrokerOptions& options, const std::function<int(Client&
   if (auto entered = enter_mount_namespace(); !entered && options.warn) {
     options.warn(entered.error().message);
   }
-  Server server(options, listener ? listener->fd() : -1);
+  Server server(options, listener ? listener->fd() : -1, std::move(spill_folder));
   int status = Session(server, std::move(broker_end), std::move(signal_fd), child).run();
   if (WIFEXITED(status)) return WEXITSTATUS(status);
   return Error{"trivet's main process was ended by signal " + std::to_string(WTERMSIG(status)) +

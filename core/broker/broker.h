@@ -33,7 +33,8 @@ struct BrokerOptions {
   bool build_tree = false;
   std::string control_socket;  // empty: none
   std::string control_group = "root";
-  uid_t uid = 65534;  // of main; never 0
+  std::string spill_folder;  // main's own, see open_owned_folder(); empty: none
+  uid_t uid = 65534;         // of main; never 0
   gid_t gid = 65534;
   // Reads the configuration again in the broker. Unset: reload changes nothing.
   std::function<Result<ReloadedOptions>()> reload;

@@ -102,6 +102,10 @@ Result<UniqueFd> Client::control_listener() {
   return take_fd(ask(socket_.get(), mutex_, ControlListenerRequest{}));
 }
 
+Result<UniqueFd> Client::spill_folder() {
+  return take_fd(ask(socket_.get(), mutex_, SpillFolderRequest{}));
+}
+
 Result<void> Client::ready() {
   return only_error(ask(socket_.get(), mutex_, ReadyRequest{}));
 }

@@ -77,6 +77,8 @@ class Client {
   Result<std::vector<std::string>> plugin_names();
   Result<UniqueFd> open_plugin(const std::string& name);
 
+  // The folder of records.spill, which main may write, open for reading; once.
+  Result<UniqueFd> spill_folder();
   // The listening control socket; once.
   Result<UniqueFd> control_listener();
   // Tells the service manager that everything has started.

@@ -59,13 +59,14 @@ struct ProcessFileRequest {
   std::uint64_t start_ns = 0;
   bool executable = false;  // else its environment
 };
+struct SpillFolderRequest {};
 
 // The place in this list is the request's number on the wire.
 using Request =
     std::variant<LoadRequest, UnloadRequest, LanesRequest, IterateRequest, OpenConfiguredRequest,
                  ListConfiguredRequest, ReloadRequest, PluginNamesRequest, OpenPluginRequest,
                  ControlListenerRequest, ReadyRequest, CommitReloadRequest, ContainerStateRequest,
-                 ProcessFileRequest>;
+                 ProcessFileRequest, SpillFolderRequest>;
 
 // A map as an answer describes it; its descriptor has the same place in Answer::fds.
 struct MapDescription {

@@ -49,11 +49,12 @@ void notify_ready() {
 
 }  // namespace
 
-Server::Server(const BrokerOptions& options, int listener)
+Server::Server(const BrokerOptions& options, int listener, UniqueFd spill_folder)
     : options_(options),
       in_force_{options.files, options.plugins},
       trusted_(trusted_owners(options.build_tree), options.warn),
-      listener_(listener) {}
+      listener_(listener),
+      spill_folder_(std::move(spill_folder)) {}
 
 Result<Answer> Server::answer(std::span<const std::byte> message) {
   auto request = decode_request(message);
@@ -218,6 +219,12 @@ Result<Answer> Server::handle(const ControlListenerRequest&) {
   if (!copy) return system_error(errno, "cannot hand out the control socket");
   listener_ = -1;
   return with_fd(std::move(copy));
+}
+
+Result<Answer> Server::handle(const SpillFolderRequest&) {
+  if (!spill_folder_) return Error{"there is no folder for records, or it was handed out", ENOENT};
+  // Not a copy: main's lock on the folder must end with main.
+  return with_fd(std::move(spill_folder_));
 }
 
 Result<Answer> Server::handle(const ReadyRequest&) {

@@ -19,8 +19,9 @@ namespace trivet::broker {
 
 class Server {
  public:
-  // `listener` is the listening control socket, or -1. Borrows the options.
-  Server(const BrokerOptions& options, int listener);
+  // `listener` is the listening control socket, or -1; `spill_folder` the folder that main may
+  // write, or none. Borrows the options.
+  Server(const BrokerOptions& options, int listener, UniqueFd spill_folder);
 
   // One request as it came, and the answer to send. Never fails: a bad request has an error for an
   // answer.
@@ -49,6 +50,7 @@ class Server {
   Result<Answer> handle(const ReadyRequest& request);
   Result<Answer> handle(const ContainerStateRequest& request);
   Result<Answer> handle(const ProcessFileRequest& request);
+  Result<Answer> handle(const SpillFolderRequest& request);
 
   bool configured(const std::string& path) const;
   bool in_configured_folder(const std::string& path) const;
@@ -62,6 +64,7 @@ class Server {
   TrustedFiles trusted_;
   Loader loader_;
   int listener_;
+  UniqueFd spill_folder_;
   bool loading_ = true;
   std::map<std::uint32_t, Instance> objects_;
   std::uint32_t last_handle_ = 0;

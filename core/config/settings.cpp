@@ -145,15 +145,25 @@ Result<Settings> read_settings(const Config& file, const std::vector<std::string
   std::int64_t rows = static_cast<std::int64_t>(settings.records_max_rows);
   std::int64_t bytes = static_cast<std::int64_t>(settings.records_max_bytes);
   std::int64_t age_s = static_cast<std::int64_t>(settings.records_max_age_s);
+  std::int64_t spill_bytes = static_cast<std::int64_t>(settings.records_spill_max_bytes);
+  std::int64_t spill_age_s = static_cast<std::int64_t>(settings.records_spill_max_age_s);
   auto records = section(read, "records", [&](ConfigReader& table) {
     table.range("max_rows", rows, 1, 1'000'000'000);
     table.range("max_bytes", bytes, 64 << 10, std::int64_t{1} << 40);
     table.range("max_age_s", age_s, 0, std::int64_t{1} << 32);
+    table("spill", settings.records_spill);
+    if (!settings.records_spill.empty() && settings.records_spill.front() != '/')
+      table.fail("spill", Error{"records.spill must be an absolute path, such as "
+                                "\"/var/lib/trivet/records\""});
+    table.range("spill_max_bytes", spill_bytes, 1 << 20, std::int64_t{1} << 50);
+    table.range("spill_max_age_s", spill_age_s, 60, std::int64_t{1} << 32);
   });
   if (!records) return std::move(records).error();
   settings.records_max_rows = static_cast<std::size_t>(rows);
   settings.records_max_bytes = static_cast<std::size_t>(bytes);
   settings.records_max_age_s = static_cast<std::uint64_t>(age_s);
+  settings.records_spill_max_bytes = static_cast<std::uint64_t>(spill_bytes);
+  settings.records_spill_max_age_s = static_cast<std::uint64_t>(spill_age_s);
 
   std::int64_t memory = static_cast<std::int64_t>(settings.query_max_memory_bytes);
   std::int64_t time_s = static_cast<std::int64_t>(settings.query_max_time_s);

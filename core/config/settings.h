@@ -37,6 +37,9 @@ struct Settings {
   std::size_t records_max_rows = 100000;
   std::size_t records_max_bytes = 64 << 20;
   std::uint64_t records_max_age_s = 0;  // 0: no limit
+  std::string records_spill;            // an absolute path; empty: off
+  std::uint64_t records_spill_max_bytes = std::uint64_t{1} << 30;
+  std::uint64_t records_spill_max_age_s = 7 * 86400;
   std::size_t query_max_memory_bytes = 256 << 20;
   std::uint64_t query_max_time_s = 30;
   std::vector<PluginSettings> plugins;  // in the order of the names given

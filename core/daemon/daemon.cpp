@@ -34,6 +34,8 @@ namespace {
 // How often lost lifecycle events are looked for; facts must be right again within a second.
 constexpr std::chrono::milliseconds kTick{200};
 constexpr std::uint64_t kPublishNs = 1'000'000'000;
+// For records to be written at the end: the broker waits for main twice as long.
+constexpr std::chrono::seconds kSpillPatience{5};
 
 std::uint64_t boot_now_ns() {
   timespec now{};
@@ -45,6 +47,10 @@ std::uint64_t boot_now_ns() {
 TableLimits table_limits(const Settings& settings) {
   return {settings.records_max_rows, settings.records_max_bytes,
           settings.records_max_age_s * 1'000'000'000};
+}
+
+SpillLimits spill_limits(const Settings& settings) {
+  return {settings.records_spill_max_bytes, settings.records_spill_max_age_s};
 }
 
 QueryLimits query_limits(const Settings& settings) {
@@ -59,7 +65,7 @@ std::vector<LiveTable> live_tables(const Facts& facts) {
 // What only a restart changes.
 std::string fixed_settings(const Settings& settings) {
   return settings.user + '\n' + settings.control_socket + '\n' + settings.control_group + '\n' +
-         settings.metrics_listen.to_string();
+         settings.metrics_listen.to_string() + '\n' + settings.records_spill;
 }
 
 }  // namespace
@@ -123,7 +129,8 @@ Result<void> Daemon::start() {
   auto listener = broker_.control_listener();
   if (!listener) return listener.error();
 
-  tables_ = std::make_unique<Tables>(table_limits(*settings));
+  if (auto opened = open_spill(*settings); !opened) return opened.error();
+  tables_ = std::make_unique<Tables>(table_limits(*settings), spill_.get());
   for (const auto* schema : {&Alert::schema(), &HttpRequest::schema(), &Flow::schema()})
     tables_->declare(*schema);
   const auto origin = [this] { return Origin{facts_->hostname(), facts_->boot_to_real_ns()}; };
@@ -156,6 +163,21 @@ Result<void> Daemon::start() {
   control_ = std::move(*control);
   publish_metrics();
   return broker_.ready();
+}
+
+Result<void> Daemon::open_spill(const Settings& settings) {
+  if (settings.records_spill.empty()) return {};
+  auto folder = broker_.spill_folder();
+  if (!folder) return folder.error();
+  auto spill = Spill::open(
+      std::move(*folder), spill_limits(settings),
+      [this] {
+        return BootClock{boot_id(), facts_->boot_to_real_ns()};
+      },
+      log_);
+  if (!spill) return spill.error();
+  spill_ = std::move(*spill);
+  return {};
 }
 
 Result<void> Daemon::watch_processes() {
@@ -205,6 +227,10 @@ void Daemon::stop() {
     reader_thread_.join();
   }
   if (plugins_) plugins_->stop_all();
+  if (spill_ && tables_) {
+    tables_->seal_all();
+    spill_->finish(kSpillPatience);
+  }
   printer_.reset();
   sockets_.reset();
   if (lifecycle_) (void)broker_.unload(lifecycle_->handle);
@@ -244,12 +270,14 @@ Result<std::string> Daemon::reload() {
   log_.configure(settings->log_level, settings->log_json);
   registry_->set_max_series(settings->metrics_max_series);
   tables_->set_limits(table_limits(*settings));
+  if (spill_) spill_->set_limits(spill_limits(*settings));
   queries_->set_limits(query_limits(*settings));
   plugins_->apply(std::move(*prepared));
   log_.info("the configuration has been reloaded");
   const bool needs_restart = fixed_settings(*settings) != settings_in_force_;
   if (needs_restart)
-    log_.warning("daemon.user, control and metrics.listen change with a restart only");
+    log_.warning(
+        "daemon.user, control, metrics.listen and records.spill change with a restart only");
   return reload_answer(plugins_->states(), needs_restart);
 }
 
@@ -307,7 +335,7 @@ void Daemon::publish_metrics() {
   facts_->refresh(published_ns_);
   tables_->expire(published_ns_);
   sockets_->refresh(published_ns_);
-  publish(*metrics_, {*facts_, *plugins_, *resync_, *reader_, *tables_, *control_});
+  publish(*metrics_, {*facts_, *plugins_, *resync_, *reader_, *tables_, spill_.get(), *control_});
 }
 
 }  // namespace trivet

@@ -26,6 +26,7 @@
 #include "log/stream_log.h"
 #include "metrics/registry.h"
 #include "query/engine.h"
+#include "records/spill.h"
 #include "records/tables.h"
 
 namespace trivet {
@@ -50,6 +51,7 @@ class Daemon {
  private:
   Result<void> start();
   void stop();
+  Result<void> open_spill(const Settings& settings);
   Result<void> watch_processes();
   std::vector<HookState> core_hooks() const;
   Result<std::string> reload();
@@ -69,6 +71,7 @@ class Daemon {
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<MetricsEndpoint> endpoint_;
+  std::unique_ptr<Spill> spill_;  // if records.spill is set
   std::unique_ptr<Tables> tables_;
   std::unique_ptr<HostFacts> facts_;
   std::unique_ptr<PluginSet> plugins_;

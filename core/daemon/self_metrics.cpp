@@ -128,12 +128,45 @@ void publish_held(Metrics& metrics, const Observed& observed) {
       .follow(static_cast<double>(observed.tables.dropped()));
 }
 
+void publish_spill(Metrics& metrics, const Spill& spill) {
+  for (const auto& [table, state] : spill.states()) {
+    const Labels labels{{"table", table}};
+    metrics.gauge("trivet_spill_segments", "Files that records are kept in", labels)
+        .set(static_cast<double>(state.segments));
+    metrics.gauge("trivet_spill_bytes", "Size of the files that records are kept in", labels)
+        .set(static_cast<double>(state.bytes));
+    metrics.counter("trivet_spill_written_records_total", "Records written to files", labels)
+        .follow(static_cast<double>(state.written_rows));
+    metrics.counter("trivet_spill_written_bytes_total", "Size of the files written", labels)
+        .follow(static_cast<double>(state.written_bytes));
+    metrics.counter("trivet_spill_evicted_segments_total", "Files that gave way to a limit", labels)
+        .follow(static_cast<double>(state.evicted_segments));
+    const auto lost = [&](const char* reason, std::uint64_t total) {
+      metrics
+          .counter("trivet_spill_lost_records_total", "Records that got no file, by reason",
+                   {{"table", table}, {"reason", reason}})
+          .follow(static_cast<double>(total));
+    };
+    lost("queue_full", state.lost_to_queue);
+    lost("write_failed", state.lost_to_writing);
+    lost("too_large", state.lost_to_limit);
+    lost("stopped", state.lost_to_end);
+  }
+  metrics
+      .counter("trivet_spill_refused_segments_total",
+               "Files of records that cannot be read: damaged, or of another version")
+      .follow(static_cast<double>(spill.refused_segments()));
+  metrics.gauge("trivet_spill_foreign_files", "Files in the folder that are not trivet's")
+      .set(static_cast<double>(spill.foreign_files()));
+}
+
 }  // namespace
 
 void publish(Metrics& metrics, const Observed& observed) {
   publish_lanes(metrics, observed);
   publish_plugins(metrics, observed);
   publish_held(metrics, observed);
+  if (observed.spill) publish_spill(metrics, *observed.spill);
 }
 
 }  // namespace trivet

@@ -7,6 +7,7 @@
 #include "daemon/plugin_set.h"
 #include "facts/host_facts.h"
 #include "lanes/reader.h"
+#include "records/spill.h"
 #include "records/tables.h"
 #include "trivet/metrics.h"
 
@@ -19,6 +20,7 @@ struct Observed {
   const FactsResync& resync;
   const lanes::LaneReader& reader;
   const Tables& tables;
+  const Spill* spill;  // nullptr: records are not kept in files
   const ControlServer& control;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lists of texts and named values as bytes, the form in which segments keep them. Equal values give
-// equal bytes. Pure; any thread.
+// equal bytes. Files hold them too (docs/records.md), so the form stays. Pure; any thread.
 #pragma once
 
 #include <span>

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records in files: what a real daemon wrote is there after its end, whatever the end was."""
+
+import contextlib
+import json
+import os
+import signal
+import stat
+import subprocess
+
+import pytest
+
+import trivet_harness as harness
+
+USER = 65534  # nobody: main's user where there is no user trivet
+
+
+@pytest.fixture
+def kept(start, folder):
+    """kept(changes) -> a daemon that keeps records in the same folder each time."""
+    def begin(**changes):
+        return start(plugins=("tracing",), changes={
+            "daemon.user": "nobody", "records.spill": folder / "lib/records",
+            **{key.replace("__", "."): value for key, value in changes.items()}})
+    return begin
+
+
+@pytest.fixture
+def records(folder):
+    return folder / "lib/records"
+
+
+def request(nginx, *paths):
+    subprocess.run(["curl", "-s", *[f"{nginx.url}{path}" for path in paths]],
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True,
+                   timeout=60 * harness.SCALE)
+
+
+def query(trivet, sql):
+    return [json.loads(line) for line in trivet.call("query", sql, "-o", "json").stdout.splitlines()]
+
+
+def of(nginx):
+    """Of this test alone: others on this host, and the look at the metrics, are requests too."""
+    return f"FROM http_requests WHERE {nginx.port} IN (local_port, peer_port)"
+
+
+def paths(trivet, nginx):
+    """The paths that the server was asked for, oldest first."""
+    sql = f"SELECT path {of(nginx)} AND role = 'server' ORDER BY time"
+    return [row["path"] for row in query(trivet, sql)]
+
+
+def all_but_time(trivet, nginx):
+    """Every column of every record; `time` depends on the wall clock, which may be adjusted."""
+    rows = query(trivet, f"SELECT * {of(nginx)} ORDER BY time")
+    assert all(row.pop("time") for row in rows)
+    return rows
+
+
+def wait_for(trivet, nginx, wanted):
+    def there():
+        found = paths(trivet, nginx)
+        return found if set(wanted) <= set(found) else None
+    return harness.wait_until(there, 15, f"the requests {wanted[:3]}...")
+
+
+def files(records, ending=".segment"):
+    return sorted(path for path in records.iterdir() if path.name.endswith(ending))
+
+
+def rows_in(paths):
+    return sum(int(path.stem.rpartition("-")[2]) for path in paths)
+
+
+def total_size(records):
+    total = 0
+    for path in files(records):
+        with contextlib.suppress(FileNotFoundError):  # gave way meanwhile
+            total += path.stat().st_size
+    return total
+
+
+def kill(trivet):
+    """Ends main as a crash would, and waits for the broker."""
+    os.kill(trivet.main_pid(), signal.SIGKILL)
+    trivet.process.wait(20 * harness.SCALE)
+    trivet.errors.close()
+
+
+def test_records_outlive_a_restart(kept, nginx, records):
+    first = kept()
+    request(nginx, "/ok/one", "/missing/two")
+    assert wait_for(first, nginx, ["/ok/one", "/missing/two"]) == ["/ok/one", "/missing/two"]
+    before = all_but_time(first, nginx)
+    assert first.stop() == 0
+
+    second = kept()
+    assert all_but_time(second, nginx) == before
+    request(nginx, "/ok/three")
+    assert wait_for(second, nginx, ["/ok/three"]) == ["/ok/one", "/missing/two", "/ok/three"]
+    assert second.stop() == 0
+    third = kept()
+    assert paths(third, nginx) == ["/ok/one", "/missing/two", "/ok/three"]
+    # What lives in memory alone starts anew.
+    assert not [row for row in third.rows("http_requests") if row["path"].startswith("/ok/")]
+
+
+def test_the_folder_and_its_files_are_mains_alone(kept, nginx, records):
+    trivet = kept(records__max_rows=64)
+    request(nginx, *[f"/ok/{i}" for i in range(8)])
+    harness.wait_until(lambda: files(records), 15, "a file")
+    for path in [records, *files(records)]:
+        status = path.stat()
+        assert status.st_uid == status.st_gid == USER
+        assert stat.S_IMODE(status.st_mode) == (0o700 if path == records else 0o600)
+    assert records.parent.stat().st_uid == 0
+    status = harness.process_status(trivet.main_pid())
+    assert int(status["CapEff"], 16) == 0 and status["NoNewPrivs"] == "1"
+
+
+def test_a_killed_daemon_loses_at_most_the_rows_of_open_segments(kept, nginx, records):
+    first = kept(records__max_rows=64)  # two rows a segment, and each request makes two
+    request(nginx, *[f"/ok/{i}" for i in range(100)])
+    wait_for(first, nginx, [f"/ok/{i}" for i in range(100)])
+    # Each segment's rows but the last one's are in a file by then.
+    harness.wait_until(lambda: rows_in(files(records)) >= 198, 15, "the files")
+    kill(first)
+    assert not files(records, ".new")
+    second = kept(records__max_rows=64)
+    old = paths(second, nginx)
+    assert len(old) >= 99 and old == [f"/ok/{i}" for i in range(len(old))]
+
+
+def test_a_daemon_killed_while_it_writes_leaves_whole_segments_only(kept, nginx, records):
+    for round in range(3):
+        trivet = kept(records__max_rows=64)
+        load = subprocess.Popen(["curl", "-s", f"{nginx.url}/ok/{round}-[1-5000]"],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            harness.wait_until(lambda r=round: len(files(records)) > 100 * (r + 1), 30, "files")
+            kill(trivet)
+        finally:
+            harness.end_process(load)
+    last = kept()
+    assert not files(records, ".new")
+    for round in range(3):
+        sql = f"SELECT path {of(nginx)} AND path LIKE '/ok/{round}-%' AND role = 'server' ORDER BY time"
+        numbers = [int(row["path"].partition("-")[2]) for row in query(last, sql)]
+        assert len(numbers) > 10 and numbers == list(range(1, len(numbers) + 1))
+    assert last.metrics().sum("trivet_spill_refused_segments_total") == 0
+
+
+def test_limits_hold_on_disk(kept, nginx, records):
+    # The least that can be set: one MiB. Bodies make it quickly; they do not repeat.
+    (nginx.prefix / "files/noise").write_bytes(os.urandom(60_000))
+    trivet = kept(records__max_rows=64, records__spill_max_bytes=1 << 20)
+    for _ in range(5):
+        request(nginx, *["/files/noise"] * 10)
+        assert total_size(records) <= 1 << 20
+    evicted = "trivet_spill_evicted_segments_total"
+    harness.wait_until(lambda: trivet.metrics().sum(evicted) > 0, 15, "files that give way")
+    samples = trivet.metrics()
+    assert samples.sum("trivet_spill_bytes", table="http_requests") <= 1 << 20
+    assert samples.sum("trivet_spill_lost_records_total") == 0
+
+
+def test_damaged_and_foreign_files_are_left_out_and_told(kept, nginx, records):
+    first = kept(records__max_rows=64)
+    request(nginx, *[f"/ok/{i}" for i in range(20)])
+    wait_for(first, nginx, ["/ok/19"])
+    assert first.stop() == 0
+    whole = files(records)
+    whole[0].write_bytes(b"\xff" * 5000)
+    with whole[1].open("r+b") as file:
+        file.truncate(200)
+    (records / "notes").write_text("mine")
+    second = kept()
+    samples = harness.wait_until(
+        lambda: (s := second.metrics()).sum("trivet_spill_refused_segments_total") == 2 and s, 15,
+        "the refusals")
+    assert samples.sum("trivet_spill_foreign_files") == 1
+    assert second.log().count("is left out") == 2
+    # Two files of two rows, the oldest ones.
+    left = paths(second, nginx)
+    assert 18 <= len(left) <= 20 and left == [f"/ok/{i}" for i in range(20 - len(left), 20)]
+    assert (records / "notes").read_text() == "mine"
+
+
+@contextlib.contextmanager
+def small_disk(path, size):
+    path.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700,uid={USER},gid={USER}", "tmpfs",
+                    str(path)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+def test_a_full_disk_costs_files_only(kept, nginx, records, folder):
+    (nginx.prefix / "files/noise").write_bytes(os.urandom(60_000))
+    with small_disk(records, "512k"):
+        trivet = kept(records__max_rows=64)
+        request(nginx, *["/files/noise"] * 40)
+        lost = harness.wait_until(
+            lambda: trivet.metrics().sum("trivet_spill_lost_records_total", reason="write_failed"), 15,
+            "lost records")
+        assert lost > 0 and "No space left on device" in trivet.log()
+        assert trivet.log().count("cannot be kept") == 1
+        request(nginx, "/ok/after")
+        assert "/ok/after" in wait_for(trivet, nginx, ["/ok/after"])
+        assert trivet.stop() == 0
+
+
+def test_a_folder_that_is_not_mains_is_refused_at_start(folder, records):
+    records.mkdir(parents=True)  # root's
+    trivet = harness.Trivet(folder, plugins=(), changes={"daemon.user": "nobody",
+                                                         "records.spill": records})
+    done = subprocess.run([harness.trivet_program(), "run", "-c", str(trivet.config)],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                          timeout=30 * harness.SCALE)
+    assert done.returncode == 1
+    assert "records.spill" in done.stderr and f"chown -R {USER}" in done.stderr
+
+
+def test_a_second_daemon_with_the_same_folder_is_refused(kept, folder, records):
+    kept()
+    (folder / "second").mkdir()
+    second = harness.Trivet(folder / "second", plugins=(), changes={
+        "daemon.user": "nobody", "records.spill": records})
+    done = subprocess.run([harness.trivet_program(), "run", "-c", str(second.config)],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                          timeout=30 * harness.SCALE)
+    assert done.returncode == 1 and "in use by another trivet" in done.stderr
