@@ -10,7 +10,7 @@
 namespace trivet {
 namespace {
 
-// Of a description or a segment for each column beside its rows.
+// Of a segment for each column beside its rows.
 constexpr std::size_t kColumnBytes = 192;
 
 // Something read, and its memory on the query's bill as long as anybody holds it.
@@ -54,7 +54,7 @@ std::shared_ptr<const StoredSegment::Description> StoredParts::describe(
     return found->second.description;
   auto description = stored.describe(*schema_, now_);
   if (!description) return nullptr;
-  const std::size_t bytes = description->columns.size() * kColumnBytes;
+  const std::size_t bytes = description->columns.size() * sizeof(description->columns[0]);
   make_room(bytes);
   charge(bytes);
   auto charged =

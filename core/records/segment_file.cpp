@@ -70,6 +70,27 @@ void write(broker::Writer& out, const FileColumn& column) {
   out.number(column.checksum);
 }
 
+std::vector<std::byte> encode_header(const Segment& segment, const BootClock& clock,
+                                     const std::vector<FileColumn>& columns) {
+  broker::Writer out;
+  for (char letter : kMagic) out.number(letter);
+  out.number(kFormat);
+  out.number(std::uint32_t{0});  // its size and its checksum: see below
+  out.number(std::uint64_t{0});
+  for (std::byte byte : clock.boot_id) out.number(static_cast<std::uint8_t>(byte));
+  out.number(clock.boot_to_real_ns);
+  out.text(segment.schema().table);
+  out.number(segment.schema().version);
+  out.number(static_cast<std::uint32_t>(segment.rows()));
+  out.number(segment.number(0));
+  out.number(segment.number(segment.rows() - 1));
+  out.list(columns, [&](const FileColumn& column) { write(out, column); });
+  std::vector<std::byte> header = out.message();
+  overwrite(header, 12, static_cast<std::uint32_t>(header.size()));
+  overwrite(header, 16, checksum_of(std::span(header).subspan(kPrologueBytes)));
+  return header;
+}
+
 FileColumn read_column(broker::Reader& in) {
   FileColumn column;
   column.name = in.text(kMaxName);
@@ -159,51 +180,41 @@ std::vector<std::byte> encode_segment(const Segment& segment, const BootClock& c
                                       Packing packing) {
   const RecordSchema& schema = segment.schema();
   const std::size_t rows = segment.rows();
-  const std::size_t count = schema.columns.size() + 1;
-  std::vector<FileColumn> columns(count);
-  std::vector<std::byte> blocks, packed;
+  std::vector<FileColumn> columns(schema.columns.size() + 1);
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    columns[i].name = i + 1 == columns.size() ? kNumbers : schema.columns[i].name;
+    columns[i].type = segment.column(i).type;
+    columns[i].shape = segment.complete_column(i)->shape;
+    columns[i].range = segment.complete_column(i)->range;
+  }
   const std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> packer(ZSTD_createCCtx(),
                                                                     ZSTD_freeCCtx);
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto& from = *segment.complete_column(i);
+  // What is behind the header decides on its content, but not on its size.
+  const std::size_t header = encode_header(segment, clock, columns).size();
+  std::vector<std::byte> file(header);
+  file.reserve(header + segment.bytes());
+  for (std::size_t i = 0; i < columns.size(); ++i) {
     FileColumn& column = columns[i];
-    column.name = i + 1 == count ? kNumbers : schema.columns[i].name;
-    column.type = segment.column(i).type;
-    column.shape = from.shape;
-    column.range = from.range;
-    column.offset = blocks.size();
-    std::span<const std::byte> bytes{from.bytes.get(), from.shape.bytes(rows)};
-    if (packing == Packing::zstd && !bytes.empty()) {
-      packed.resize(ZSTD_compressBound(bytes.size()));
-      const std::size_t size = ZSTD_compressCCtx(packer.get(), packed.data(), packed.size(),
-                                                 bytes.data(), bytes.size(), kLevel);
-      if (!ZSTD_isError(size) && size < bytes.size()) {
-        column.packing = Packing::zstd;
-        bytes = {packed.data(), size};
-      }
+    const std::byte* const bytes = segment.complete_column(i)->bytes.get();
+    const std::size_t size = column.shape.bytes(rows), at = file.size();
+    std::size_t packed = size;
+    if (packing == Packing::zstd) {
+      file.resize(at + ZSTD_compressBound(size));
+      packed =
+          ZSTD_compressCCtx(packer.get(), file.data() + at, file.size() - at, bytes, size, kLevel);
     }
-    column.bytes = static_cast<std::uint32_t>(bytes.size());
-    column.checksum = checksum_of(bytes);
-    blocks.insert(blocks.end(), bytes.begin(), bytes.end());
+    if (!ZSTD_isError(packed) && packed < size) {
+      column.packing = Packing::zstd;
+      file.resize(at + packed);
+    } else {
+      file.resize(at);
+      file.insert(file.end(), bytes, bytes + size);
+    }
+    column.offset = at - header;
+    column.bytes = static_cast<std::uint32_t>(file.size() - at);
+    column.checksum = checksum_of(std::span(file).subspan(at));
   }
-
-  broker::Writer out;
-  for (char letter : kMagic) out.number(letter);
-  out.number(kFormat);
-  out.number(std::uint32_t{0});  // bytes of the header and its checksum: see below
-  out.number(std::uint64_t{0});
-  for (std::byte byte : clock.boot_id) out.number(static_cast<std::uint8_t>(byte));
-  out.number(clock.boot_to_real_ns);
-  out.text(schema.table);
-  out.number(schema.version);
-  out.number(static_cast<std::uint32_t>(rows));
-  out.number(segment.number(0));
-  out.number(segment.number(rows - 1));
-  out.list(columns, [&](const FileColumn& column) { write(out, column); });
-  std::vector<std::byte> file = out.message();
-  overwrite(file, 12, static_cast<std::uint32_t>(file.size()));
-  overwrite(file, 16, checksum_of(std::span(file).subspan(kPrologueBytes)));
-  file.insert(file.end(), blocks.begin(), blocks.end());
+  std::ranges::copy(encode_header(segment, clock, columns), file.begin());
   return file;
 }
 
@@ -258,6 +269,11 @@ Result<Segment::CompleteColumn> decode_column(const FileColumn& column, std::siz
   const std::size_t size = column.shape.bytes(rows);
   if (bytes.size() != column.bytes || checksum_of(bytes) != column.checksum)
     return damaged("column " + column.name + " has a wrong checksum");
+  // Before the memory for it is taken.
+  if (column.packing == Packing::zstd &&
+      ZSTD_getFrameContentSize(bytes.data(), bytes.size()) != size) {
+    return damaged("column " + column.name + " cannot be unpacked");
+  }
   Segment::CompleteColumn made{column.shape, column.range,
                                std::make_unique_for_overwrite<std::byte[]>(size)};
   if (column.packing == Packing::none) {

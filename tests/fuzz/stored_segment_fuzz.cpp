@@ -146,6 +146,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Bytes file(bytes, bytes + size);
   (void)read(file);
   put_checksums_right(file);
-  if (read(file)) disk.query(file);
+  // By way of SQL takes a hundred times as long: every eighth, whichever that is.
+  if (read(file) && XXH3_64bits(file.data(), file.size()) % 8 == 0) disk.query(file);
   return 0;
 }
