@@ -2,11 +2,15 @@
 """Records in files: what a real daemon wrote is there after its end, whatever the end was."""
 
 import contextlib
+import ipaddress
 import json
 import os
+import pathlib
 import signal
 import stat
+import struct
 import subprocess
+import uuid
 
 import pytest
 
@@ -104,6 +108,87 @@ def test_records_outlive_a_restart(kept, nginx, records):
     assert paths(third, nginx) == ["/ok/one", "/missing/two", "/ok/three"]
     # What lives in memory alone starts anew.
     assert not [row for row in third.rows("http_requests") if row["path"].startswith("/ok/")]
+
+
+class Reader:
+    """A stored segment as docs/records.md describes it, read by another hand."""
+
+    def __init__(self, path):
+        self.bytes, self.at = path.read_bytes(), 0
+        magic, self.format, self.header, checksum = self.take("8sIIQ")
+        assert magic == b"trivseg\n" and checksum == xxh3(self.bytes[24:self.header])
+        boot, _ = self.take("16sq")
+        self.boot = uuid.UUID(bytes=boot)
+        self.table = self.text()
+        self.schema, self.rows, self.first, self.last, count = self.take("IIQQI")
+        self.columns = {}
+        for _ in range(count):
+            name = self.text()
+            self.columns[name] = self.take("BBBBQqqIIQIQ")
+        assert self.at == self.header
+
+    def take(self, form):
+        values = struct.unpack_from("<" + form, self.bytes, self.at)
+        self.at += struct.calcsize("<" + form)
+        return values
+
+    def text(self):
+        size, = self.take("I")
+        self.at += size
+        return self.bytes[self.at - size:self.at].decode()
+
+    def values(self, name):
+        kind, flags, width, packing, base, _, _, entries, heap, offset, size, checksum = self.columns[name]
+        run = self.bytes[self.header + offset:self.header + offset + size]
+        assert checksum == xxh3(run)
+        if packing == 1:
+            run = subprocess.run(["zstd", "-dc"], input=run, capture_output=True, check=True).stdout
+        ends, run = struct.unpack_from(f"<{entries}I", run), run[4 * entries:]
+        codes = [base + int.from_bytes(run[row * width:(row + 1) * width], "little")
+                 for row in range(self.rows)]
+        run = run[self.rows * width:]
+        if kind in (0, 1, 2, 4, 5):
+            return [None if flags & 1 and run[row] else code for row, code in enumerate(codes)]
+        assert len(run) == heap
+        return [None if code == 0 else run[ends[code - 1]:ends[code]] for code in codes]
+
+
+def xxh3(data):
+    done = subprocess.run(["xxhsum", "-H3", "-"], input=data, capture_output=True, check=True)
+    return int(done.stdout.split()[-1], 16)  # "XXH3 (stdin) = 78af5f94892f3950"
+
+
+def test_a_file_is_what_the_documents_say(kept, nginx, records):
+    first = kept()
+    request(nginx, *[f"/{kind}/{i}" for i in range(40) for kind in ("ok", "missing")])
+    wait_for(first, nginx, ["/missing/39"])
+    told = query(first, "SELECT pid, method, path, status, latency, local_address, container_id, "
+                        "request_headers FROM http_requests")
+    assert first.stop() == 0
+    path, = files(records)
+    file = Reader(path)
+    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert (file.format, file.table, str(file.boot)) == (1, "http_requests", boot)
+    assert path.name == f"http_requests-{file.first:019}-{file.last:019}-{file.rows}.segment"
+    numbers = file.values("#")
+    assert (numbers[0], numbers[-1]) == (file.first, file.last) and numbers == sorted(set(numbers))
+    # More may have come since the question.
+    assert file.rows >= len(told) >= 160
+    for name in ("pid", "status", "latency"):
+        assert file.values(name)[:len(told)] == [row[name] for row in told]
+    for name in ("method", "path", "container_id"):
+        assert [text.decode() for text in file.values(name)][:len(told)] == [row[name] for row in told]
+    addresses = [str(ipaddress.ip_address(entry)) for entry in file.values("local_address")]
+    assert addresses[:len(told)] == [row["local_address"] for row in told]
+    for entry, row in zip(file.values("request_headers"), told):
+        fields = {}
+        while entry:
+            kind, size = struct.unpack_from("<BQ", entry)
+            name, entry = entry[9:9 + size].decode(), entry[9 + size:]
+            assert kind == 5
+            size, = struct.unpack_from("<Q", entry)
+            fields[name], entry = entry[8:8 + size].decode(), entry[8 + size:]
+        assert fields == json.loads(row["request_headers"])
 
 
 def test_the_folder_and_its_files_are_mains_alone(kept, nginx, records):

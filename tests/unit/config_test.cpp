@@ -55,6 +55,9 @@ TEST_CASE("a wrong configuration is refused with its place and the remedy") {
        "error"},
       {"schema = 1\n[metrics]\nmax_series = 0\n",
        "trivet.toml:3:14: max_series = 0 is out of range: write 1 to 1000000"},
+      {"schema = 1\n[records]\nspill = \"records\"\n",
+       "trivet.toml:3:9: records.spill must be an absolute path, such as "
+       "\"/var/lib/trivet/records\""},
       {"schema = 1\n[metrics]\nlisten = \"localhost\"\n",
        "trivet.toml:3:10: metrics.listen: \"localhost\" is no address and port: write for example "
        "127.0.0.1:9435 or [::1]:9435"},
@@ -113,6 +116,9 @@ TEST_CASE("the shipped configuration is valid and writes the defaults out") {
   CHECK(shipped->metrics_max_series == built_in->metrics_max_series);
   CHECK(shipped->records_max_rows == built_in->records_max_rows);
   CHECK(shipped->records_max_bytes == built_in->records_max_bytes);
+  CHECK(shipped->records_spill == built_in->records_spill);
+  CHECK(shipped->records_spill_max_bytes == built_in->records_spill_max_bytes);
+  CHECK(shipped->records_spill_max_age_s == built_in->records_spill_max_age_s);
   for (const auto& plugin : shipped->plugins) CHECK(plugin.enabled);
 }
 
