@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a main process can see and do if it was taken over, and what not.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "broker/broker.h"
+#include "stage.h"
+
+namespace trivet {
+namespace {
+
+std::string status_line(const std::string& key) {
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(key + ":")) return line.substr(line.find_last_of('\t') + 1);
+  }
+  return "missing";
+}
+
+std::vector<std::string> open_descriptors() {
+  std::vector<std::string> links;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    links.push_back(std::filesystem::read_symlink(entry, gone).string());
+  }
+  return links;
+}
+
+}  // namespace
+
+TEST_CASE("a main that was taken over has no right, no program, no link and no file of root's") {
+  Findings findings;
+  TemporaryFolder folder;
+  std::string named = folder.write("named.yaml", "rules");
+  std::string other = folder.write("other.yaml", "secret");
+  ::chmod(named.c_str(), 0600);
+  auto with_files = options();
+  with_files.files = {named};
+  auto status = broker::launch(with_files, [&](broker::Client& client) {
+    auto object = client.load("core", lifecycle());
+    findings.expect(object.has_value(), object ? "" : object.error().message);
+    auto maps = client.lanes();
+    findings.expect(maps.has_value(), "no lanes");
+    if (!object || !maps) return 1;
+    for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) {
+      findings.expect(status_line(set) == "0000000000000000", set + status_line(set));
+    }
+    findings.expect(status_line("NoNewPrivs") == "1", "NoNewPrivs");
+    findings.expect(status_line("Groups") == "Groups:" ||
+                        status_line("Groups").find_first_of("0123456789") == std::string::npos,
+                    "groups");
+    findings.expect(::getuid() == 65534 && ::geteuid() == 65534 && ::getgid() == 65534, "uid");
+    findings.expect(::setuid(0) != 0, "became root again");
+    findings.expect(::open("/etc/shadow", O_RDONLY) < 0 && errno == EACCES, "read /etc/shadow");
+    for (const std::string& link : open_descriptors()) {
+      findings.expect(link.find("bpf-prog") == std::string::npos &&
+                          link.find("bpf_link") == std::string::npos &&
+                          link.find("bpf-link") == std::string::npos,
+                      "holds " + link);
+    }
+    // Requests beyond what the configuration names.
+    for (const std::string& path : {other, std::string("/etc/shadow"), folder.path,
+                                    named + "/../other.yaml", std::string("")}) {
+      auto file = client.open_configured(path);
+      findings.expect(!file && file.error().code == EACCES, "opened " + path);
+      findings.expect(!client.list_configured(path), "listed " + path);
+    }
+    auto file = client.open_configured(named);
+    findings.expect(file.has_value(), "could not open the named file");
+    for (const char* name : {"../../etc/passwd", "", "Security", "a/b", "nosuch"}) {
+      findings.expect(!client.open_plugin(name), std::string("opened plugin ") + name);
+    }
+    findings.expect(!client.load("core", {"../lifecycle", {}, {}, {}}), "loaded by path");
+    findings.expect(!client.load("core", {"nosuch", {}, {}, {}}), "loaded what is not there");
+    findings.expect(!client.unload(4711), "unloaded what is not there");
+    findings.expect(!client.iterate(object->handle, "process_exec"), "iterated over a tracepoint");
+    findings.expect(!client.control_listener(), "a listener that is not configured");
+
+    // What it may not write stays as it is.
+    for (const auto& map : *maps) {
+      bool ring = map.type == BPF_MAP_TYPE_RINGBUF;
+      findings.expect(map.writable == ring, map.name + " writable");
+      if (ring) continue;
+      std::uint32_t key = 0;
+      std::vector<std::byte> value(64 * 1024);
+      bpf_attr attr{};
+      attr.map_fd = static_cast<std::uint32_t>(map.fd.get());
+      attr.key = reinterpret_cast<std::uint64_t>(&key);
+      attr.value = reinterpret_cast<std::uint64_t>(value.data());
+      findings.expect(::syscall(SYS_bpf, BPF_MAP_LOOKUP_ELEM, &attr, sizeof(attr)) == 0,
+                      "read " + map.name);
+      findings.expect(::syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr)) != 0,
+                      "wrote " + map.name);
+    }
+    // Bytes that are no request get an error for an answer, and the next request works.
+    const char garbage[] = "\xff\xfe garbage";
+    findings.expect(::send(3, garbage, sizeof(garbage), 0) > 0, "send");
+    char answer[4096];
+    findings.expect(::recv(3, answer, sizeof(answer), 0) > 0 && answer[0] == 0,
+                    "garbage was taken");
+    findings.expect(client.unload(object->handle).has_value(), "the broker lost its object");
+    return 0;
+  });
+  REQUIRE_MESSAGE(status.has_value(), (status ? "" : status.error().message));
+  CHECK(findings.text() == "");
+}
+
+TEST_CASE("a main that was taken over cannot load what is not enabled, twice, or without measure") {
+  Findings findings;
+  auto status = broker::launch(options(), [&](broker::Client& client) {
+    auto refused = [&](const Result<broker::LoadedObject>& got, int code, const std::string& what) {
+      findings.expect(!got && got.error().code == code,
+                      what + ": " + (got ? "loaded" : got.error().message));
+    };
+    refused(client.load("network", {"flows", {}, {}, {}}), EACCES, "a plugin that is off");
+    ObjectSpec large = lifecycle();
+    large.map_sizes = {{"exec_scratch", 100'000}};
+    refused(client.load("core", large), E2BIG, "a map of gigabytes");
+    large.map_sizes.assign(1000, {"exec_scratch", 100});
+    refused(client.load("core", large), E2BIG, "many sizes that add up");
+    ObjectSpec long_one = lifecycle();
+    for (int i = 0; i < 60; i++) long_one.hooks.push_back(long_one.hooks[0]);
+    long_one.hooks[0].tiers.assign(16, long_one.hooks[0].tiers[0]);
+    refused(client.load("core", long_one), E2BIG, "more tiers than anything has");
+    auto first = client.load("core", lifecycle());
+    findings.expect(first.has_value(), first ? "" : first.error().message);
+    refused(client.load("core", lifecycle()), EEXIST, "a second instance");
+    if (first) findings.expect(client.unload(first->handle).has_value(), "unload");
+    findings.expect(client.load("core", lifecycle()).has_value(), "again after unload");
+    return 0;
+  });
+  REQUIRE_MESSAGE(status.has_value(), (status ? "" : status.error().message));
+  CHECK(findings.text() == "");
+}
+
+TEST_CASE("a main that was taken over and keeps the broker busy is killed when its time is up") {
+  TemporaryFolder folder;
+  auto with_socket = options();
+  with_socket.control_socket = folder.path + "/trivet.sock";
+  pid_t daemon = ::fork();
+  if (daemon == 0) {
+    auto status = broker::launch(with_socket, [](broker::Client& client) {
+      sigset_t all;
+      sigfillset(&all);
+      ::sigprocmask(SIG_BLOCK, &all, nullptr);
+      for (;;) (void)client.probe("core", lifecycle());
+      return 0;
+    });
+    // Killed by the broker: an error, not a status.
+    ::_exit(status ? 1 : 42);
+  }
+  while (::access(with_socket.control_socket.c_str(), F_OK) != 0) ::usleep(10000);
+  ::usleep(300000);
+  auto asked = std::chrono::steady_clock::now();
+  // A terminal's Ctrl-C reaches main through the broker alone.
+  ::kill(daemon, SIGINT);
+  int ended = 0;
+  while (::waitpid(daemon, &ended, WNOHANG) == 0 &&
+         std::chrono::steady_clock::now() - asked < std::chrono::seconds(30)) {
+    ::usleep(20000);
+  }
+  bool in_time = std::chrono::steady_clock::now() - asked < std::chrono::seconds(30);
+  if (!in_time) ::kill(daemon, SIGKILL);
+  CHECK(in_time);
+  CHECK(WEXITSTATUS(ended) == 42);
+}
+
+}  // namespace trivet
