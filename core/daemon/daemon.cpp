@@ -21,6 +21,7 @@
 #include "daemon/snapshot.h"
 #include "daemon/status.h"
 #include "query/container_table.h"
+#include "query/host_table.h"
 #include "query/process_table.h"
 #include "query/socket_table.h"
 #include "trivet/records/alert.h"
@@ -59,7 +60,8 @@ QueryLimits query_limits(const Settings& settings) {
 
 // What is known of this host now, as tables beside the records.
 std::vector<LiveTable> live_tables(const Facts& facts) {
-  return {process_table(facts), socket_table(facts), container_table(facts)};
+  return {process_table(facts), socket_table(facts), container_table(facts), host_table(facts),
+          interface_table(facts)};
 }
 
 // What only a restart changes.
@@ -133,7 +135,7 @@ Result<void> Daemon::start() {
   tables_ = std::make_unique<Tables>(table_limits(*settings), spill_.get());
   for (const auto* schema : {&Alert::schema(), &HttpRequest::schema(), &Flow::schema()})
     tables_->declare(*schema);
-  const auto origin = [this] { return Origin{facts_->hostname(), facts_->boot_to_real_ns()}; };
+  const auto origin = [this] { return Origin{facts_->host().name, facts_->boot_to_real_ns()}; };
   if (options_.print_records)
     printer_ = std::make_unique<Printer>(
         *tables_, std::vector<std::string>{"alerts", "http_requests", "flows"}, origin,

@@ -2,7 +2,6 @@
 #include "facts/host_facts.h"
 
 #include <time.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <mutex>
@@ -27,11 +26,6 @@ std::int64_t clock_ns(clockid_t clock) {
   timespec now{};
   clock_gettime(clock, &now);
   return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
-}
-
-std::string read_hostname() {
-  char name[256] = {};
-  return gethostname(name, sizeof(name) - 1) == 0 ? name : "";
 }
 
 // Takes `size` bytes off the front of the tail, fewer where the record is shorter than it says.
@@ -61,7 +55,7 @@ const Event* event_of(std::span<const std::byte> bytes) {
 
 HostFacts::HostFacts(std::string cgroup_root, Limits limits, std::unique_ptr<HostFiles> files)
     : cgroup_root_(std::move(cgroup_root)),
-      hostname_(read_hostname()),
+      host_(read_host_identity()),
       limits_(limits),
       sockets_(limits.sockets),
       inspector_(files ? std::make_unique<Inspector>(std::move(files), boot_to_real_ns())
@@ -282,6 +276,7 @@ void HostFacts::refresh(std::uint64_t now_ns) {
   }
   sockets_.refresh(now_ns);
   accounts_.refresh();
+  interfaces_.refresh();
 }
 
 void HostFacts::forget_gone(std::uint64_t now_ns) {

@@ -16,6 +16,7 @@
 #include "facts/accounts.h"
 #include "facts/inspector.h"
 #include "facts/sockets.h"
+#include "facts/this_host.h"
 #include "trivet/facts.h"
 
 namespace trivet {
@@ -48,7 +49,8 @@ class HostFacts final : public Facts {
   // apply().
   void adopt(Process process);
 
-  // Forgets what has been gone for long enough, and reads changed account files. Any one thread.
+  // Forgets what has been gone for long enough, and reads changed account files and the interfaces.
+  // Any one thread.
   void refresh(std::uint64_t now_ns);
 
   // A record of a snapshot of sockets, between the next two. Any one thread.
@@ -76,7 +78,10 @@ class HostFacts final : public Facts {
   std::optional<std::string> group_name(std::uint32_t gid) const override;
   std::string cgroup_path(std::uint64_t cgroup_id) const override;
   std::string cgroup_root() const override { return cgroup_root_; }
-  std::string hostname() const override { return hostname_; }
+  const HostIdentity& host() const override { return host_; }
+  std::shared_ptr<const std::vector<Interface>> interfaces() const override {
+    return interfaces_.list();
+  }
   std::int64_t boot_to_real_ns() const override;
 
  private:
@@ -116,10 +121,11 @@ class HostFacts final : public Facts {
   void forget_gone(std::uint64_t now_ns);
 
   const std::string cgroup_root_;
-  const std::string hostname_;
+  const HostIdentity host_;
   const Limits limits_;
   Accounts accounts_;
   SocketTable sockets_;
+  Interfaces interfaces_;
   mutable std::shared_mutex mutex_;
   Processes processes_;
   std::unordered_map<std::uint32_t, Identity> living_;  // by tgid

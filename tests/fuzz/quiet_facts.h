@@ -34,7 +34,13 @@ class QuietFacts final : public Facts {
   std::optional<std::string> group_name(std::uint32_t) const override { return "root"; }
   std::string cgroup_path(std::uint64_t) const override { return {}; }
   std::string cgroup_root() const override { return {}; }
-  std::string hostname() const override { return "host"; }
+  const HostIdentity& host() const override {
+    static const HostIdentity identity{.name = "host"};
+    return identity;
+  }
+  std::shared_ptr<const std::vector<Interface>> interfaces() const override {
+    return std::make_shared<const std::vector<Interface>>();
+  }
   std::int64_t boot_to_real_ns() const override { return 0; }
 };
 

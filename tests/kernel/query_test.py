@@ -69,6 +69,22 @@ def test_open_sockets_are_as_their_programs_made_them(trivet):
         harness.wait_until(lambda: not ask(trivet, sql), 10, "the socket has gone")
 
 
+def test_the_host_and_its_interfaces_are_as_the_system_says(trivet):
+    host, = ask(trivet, "SELECT * FROM host")
+    named = os.uname()
+    assert (host["name"], host["kernel"], host["architecture"]) == (named.nodename, named.release,
+                                                                    named.machine)
+    assert host["cpus"] == os.cpu_count()
+    assert "Debian" in host["os"]
+    told = json.loads(subprocess.run(["ip", "-j", "addr"], capture_output=True, check=True).stdout)
+    wanted = {link["ifname"]: (link["ifindex"], link["mtu"], "UP" in link["flags"],
+                               {f"{a['local']}/{a['prefixlen']}" for a in link["addr_info"]})
+              for link in told}
+    rows = ask(trivet, "SELECT * FROM interfaces")
+    assert {row["name"]: (row["interface_index"], row["mtu"], bool(row["up"]), set(json.loads(row["addresses"])))
+            for row in rows} == wanted
+
+
 def test_formats_and_errors(trivet):
     rows = list(csv.reader(io.StringIO(
         trivet.call("query", "SELECT 1 AS one, 'a,\"b' AS text, NULL AS none", "-o", "csv").stdout)))

@@ -66,7 +66,8 @@ class FakeFacts final : public Facts {
   std::map<std::uint32_t, std::string> groups{{0, "root"}};
   std::map<std::uint64_t, std::string> cgroups;
   std::string cgroup_mount = "/sys/fs/cgroup";
-  std::string host = "testhost";
+  HostIdentity identity{.name = "testhost"};
+  std::vector<Interface> network_interfaces;
   std::int64_t boot_to_real = 1'700'000'000'000'000'000;
 
   ProcessRef process(const TaskKey& key) const override {
@@ -117,7 +118,10 @@ class FakeFacts final : public Facts {
     return found == cgroups.end() ? std::string() : found->second;
   }
   std::string cgroup_root() const override { return cgroup_mount; }
-  std::string hostname() const override { return host; }
+  const HostIdentity& host() const override { return identity; }
+  std::shared_ptr<const std::vector<Interface>> interfaces() const override {
+    return std::make_shared<const std::vector<Interface>>(network_interfaces);
+  }
   std::int64_t boot_to_real_ns() const override { return boot_to_real; }
 
  private:

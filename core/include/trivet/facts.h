@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is known of this host: processes, sockets, containers, users, cgroups. One copy in the
-// daemon, owned by the core and filled from events; every plugin sees the same world. Lookups
+// What is known of this host: itself, processes, sockets, containers, users, cgroups. One copy in
+// the daemon, owned by the core and filled from events; every plugin sees the same world. Lookups
 // answer at once, "unknown" (nullptr, nullopt, empty) if need be: enrichment never waits. Only what
 // takes a patience may wait, and no longer than that.
 #pragma once
@@ -145,6 +145,33 @@ struct Container {
 
 using ContainerRef = std::shared_ptr<const Container>;
 
+// This host, as it was when the daemon started.
+struct HostIdentity {
+  std::string name;          // hostname
+  std::string os;            // PRETTY_NAME of os-release(5): "Debian GNU/Linux 12 (bookworm)"
+  std::string kernel;        // release, as uname -r
+  std::string architecture;  // as uname -m
+  std::string machine_id;    // machine-id(5); empty where there is none
+  std::string boot_id;       // another one with each boot
+  std::uint32_t cpus = 0;    // online
+  std::uint64_t memory_bytes = 0;
+};
+
+// A network interface of the daemon's own network namespace.
+struct Interface {
+  struct Address {
+    IpAddress address;
+    std::uint8_t prefix = 0;  // bits
+  };
+  std::uint32_t index = 0;
+  std::string name;
+  std::string hardware_address;  // "02:fc:00:00:00:05"; empty where it has none
+  std::uint32_t mtu = 0;
+  bool up = false;
+  bool loopback = false;
+  std::vector<Address> addresses;
+};
+
 // Thread-safe; owned by the core, lives as long as every plugin.
 class Facts {
  public:
@@ -187,7 +214,9 @@ class Facts {
   virtual std::string cgroup_path(std::uint64_t cgroup_id) const = 0;
   // Where the cgroup2 hierarchy is mounted on this host, from /proc/self/mountinfo.
   virtual std::string cgroup_root() const = 0;
-  virtual std::string hostname() const = 0;
+  virtual const HostIdentity& host() const = 0;
+  // As of the last second, by index; never null.
+  virtual std::shared_ptr<const std::vector<Interface>> interfaces() const = 0;
   // Add to a CLOCK_BOOTTIME value in ns for CLOCK_REALTIME in ns.
   virtual std::int64_t boot_to_real_ns() const = 0;
 };

@@ -179,7 +179,7 @@ constexpr Field kFields[] = {
      GET(static_cast<std::int64_t>(event.header->cpu))},
     {"evt.count", FieldType::number, ArgumentUse::none, "1", GET(std::int64_t{1})},
     {"evt.hostname", FieldType::text, ArgumentUse::none, "Name of this host",
-     GET(event.keep(event.facts->hostname()))},
+     GET(std::string_view(event.facts->host().name))},
 };
 
 }  // namespace

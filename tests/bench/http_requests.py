@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keep-alive HTTP/1.1 requests to nginx, without and with tracing beside, interleaved A B A B.
 
-    sudo tests/bench/http.py build/release/bin/trivet [REQUESTS]
+    sudo tests/bench/http_requests.py build/release/bin/trivet [REQUESTS]
 
 Each request carries its number in its path and its kind is answered by a status of its own, so that what
 is missing or wrongly paired shows.
