@@ -97,7 +97,7 @@ TEST_CASE("the shipped configuration is valid and writes the defaults out") {
   const std::string path = TRIVET_SOURCE_DIR "/config/trivet.toml";
   auto text = files.read(path);
   REQUIRE(text);
-  auto file = parse_toml(path, *text, files);
+  auto file = parse_toml(path, text->text, files);
   REQUIRE(file);
   auto shipped = read_settings(**file, kPlugins);
   if (!shipped) FAIL(shipped.error().to_string());
