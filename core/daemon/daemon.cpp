@@ -148,10 +148,7 @@ Result<void> Daemon::start() {
       [this](const std::string& verb, const std::vector<std::string>& arguments) {
         return run_verb(verb, arguments);
       },
-      [this](const std::string& sql, RowSink& sink, const std::atomic<bool>& cancelled) {
-        return queries_->run(sql, sink, cancelled);
-      },
-      log_, {.group = options_.control_group});
+      *queries_, log_, {.group = options_.control_group});
   if (!control) return control.error();
   control_ = std::move(*control);
   publish_metrics();
