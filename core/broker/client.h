@@ -77,8 +77,9 @@ class Client {
   Result<std::vector<std::string>> plugin_names();
   Result<UniqueFd> open_plugin(const std::string& name);
 
-  // The listening control socket; once.
+  // The listening control socket, and that of the API; each once.
   Result<UniqueFd> control_listener();
+  Result<UniqueFd> api_listener();
   // Tells the service manager that everything has started.
   Result<void> ready();
 

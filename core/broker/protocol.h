@@ -49,7 +49,11 @@ struct PluginNamesRequest {};
 struct OpenPluginRequest {
   std::string name;
 };
-struct ControlListenerRequest {};
+// The sockets that main serves.
+enum class ListenSocket : std::uint8_t { control, api };
+struct ListenerRequest {
+  ListenSocket socket = ListenSocket::control;
+};
 struct ReadyRequest {};
 struct ContainerStateRequest {
   std::string id;
@@ -61,11 +65,10 @@ struct ProcessFileRequest {
 };
 
 // The place in this list is the request's number on the wire.
-using Request =
-    std::variant<LoadRequest, UnloadRequest, LanesRequest, IterateRequest, OpenConfiguredRequest,
-                 ListConfiguredRequest, ReloadRequest, PluginNamesRequest, OpenPluginRequest,
-                 ControlListenerRequest, ReadyRequest, CommitReloadRequest, ContainerStateRequest,
-                 ProcessFileRequest>;
+using Request = std::variant<LoadRequest, UnloadRequest, LanesRequest, IterateRequest,
+                             OpenConfiguredRequest, ListConfiguredRequest, ReloadRequest,
+                             PluginNamesRequest, OpenPluginRequest, ListenerRequest, ReadyRequest,
+                             CommitReloadRequest, ContainerStateRequest, ProcessFileRequest>;
 
 // A map as an answer describes it; its descriptor has the same place in Answer::fds.
 struct MapDescription {

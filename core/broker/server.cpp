@@ -49,11 +49,11 @@ void notify_ready() {
 
 }  // namespace
 
-Server::Server(const BrokerOptions& options, int listener)
+Server::Server(const BrokerOptions& options, std::map<ListenSocket, int> listeners)
     : options_(options),
       in_force_{options.files, options.plugins},
       trusted_(trusted_owners(options.build_tree), options.warn),
-      listener_(listener) {}
+      listeners_(std::move(listeners)) {}
 
 Result<Answer> Server::answer(std::span<const std::byte> message) {
   auto request = decode_request(message);
@@ -212,11 +212,12 @@ Result<Answer> Server::handle(const OpenPluginRequest& request) {
   return with_fd(std::move(*library));
 }
 
-Result<Answer> Server::handle(const ControlListenerRequest&) {
-  if (listener_ < 0) return Error{"there is no control socket, or it was handed out", ENOENT};
-  UniqueFd copy(::fcntl(listener_, F_DUPFD_CLOEXEC, 0));
-  if (!copy) return system_error(errno, "cannot hand out the control socket");
-  listener_ = -1;
+Result<Answer> Server::handle(const ListenerRequest& request) {
+  int& listener = listeners_[request.socket];
+  if (listener < 0) return Error{"there is no such socket, or it was handed out", ENOENT};
+  UniqueFd copy(::fcntl(listener, F_DUPFD_CLOEXEC, 0));
+  if (!copy) return system_error(errno, "cannot hand out a listening socket");
+  listener = -1;
   return with_fd(std::move(copy));
 }
 

@@ -19,8 +19,8 @@ namespace trivet::broker {
 
 class Server {
  public:
-  // `listener` is the listening control socket, or -1. Borrows the options.
-  Server(const BrokerOptions& options, int listener);
+  // The listening sockets, or -1 for none. Borrows the options.
+  Server(const BrokerOptions& options, std::map<ListenSocket, int> listeners);
 
   // One request as it came, and the answer to send. Never fails: a bad request has an error for an
   // answer.
@@ -45,7 +45,7 @@ class Server {
   Result<Answer> handle(const CommitReloadRequest& request);
   Result<Answer> handle(const PluginNamesRequest& request);
   Result<Answer> handle(const OpenPluginRequest& request);
-  Result<Answer> handle(const ControlListenerRequest& request);
+  Result<Answer> handle(const ListenerRequest& request);
   Result<Answer> handle(const ReadyRequest& request);
   Result<Answer> handle(const ContainerStateRequest& request);
   Result<Answer> handle(const ProcessFileRequest& request);
@@ -61,7 +61,7 @@ class Server {
   std::optional<ReloadedOptions> on_trial_;  // until main commits or gives up
   TrustedFiles trusted_;
   Loader loader_;
-  int listener_;
+  std::map<ListenSocket, int> listeners_;
   bool loading_ = true;
   std::map<std::uint32_t, Instance> objects_;
   std::uint32_t last_handle_ = 0;

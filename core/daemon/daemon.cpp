@@ -59,7 +59,8 @@ std::vector<LiveTable> live_tables(const Facts& facts) {
 // What only a restart changes.
 std::string fixed_settings(const Settings& settings) {
   return settings.user + '\n' + settings.control_socket + '\n' + settings.control_group + '\n' +
-         settings.metrics_listen.to_string();
+         settings.metrics_listen.to_string() + '\n' + settings.api_socket + '\n' +
+         (settings.api_listen ? settings.api_listen->to_string() : "");
 }
 
 }  // namespace
@@ -80,8 +81,12 @@ int Daemon::run() {
     stop();
     return 1;
   }
+  const auto port = [](std::uint16_t number) { return "port " + std::to_string(number); };
   log_.info("trivet is running", {{"version", TRIVET_VERSION},
-                                  {"metrics", "port " + std::to_string(endpoint_->port())},
+                                  {"metrics", port(endpoint_->port())},
+                                  {"api", !api_               ? "off"
+                                          : api_->port() != 0 ? port(api_->port())
+                                                              : "socket"},
                                   {"processes", std::to_string(facts_->counts().processes)}});
   loop_->run([this](int signal) { on_signal(signal); }, kTick, [this] { tick(); });
   log_.info("trivet is stopping");
@@ -151,8 +156,30 @@ Result<void> Daemon::start() {
       *queries_, log_, {.group = options_.control_group});
   if (!control) return control.error();
   control_ = std::move(*control);
+  if (auto serving = start_api(*settings, origin); !serving) return serving;
   publish_metrics();
   return broker_.ready();
+}
+
+Result<void> Daemon::start_api(const Settings& settings, const OriginNow& origin) {
+  ApiListeners listeners{.address = settings.api_listen, .token = settings.api_token};
+  if (!settings.api_socket.empty()) {
+    auto socket = broker_.api_listener();
+    if (!socket) return socket.error();
+    listeners.unix_socket = socket->release();
+  }
+  if (listeners.unix_socket < 0 && !listeners.address) return {};
+  auto api = ApiServer::start(std::move(listeners),
+                              {.tables = *tables_,
+                               .queries = *queries_,
+                               .origin = origin,
+                               .status = [this] { return status(); },
+                               .metrics = *metrics_,
+                               .log = log_},
+                              {.group = options_.control_group});
+  if (!api) return api.error();
+  api_ = std::move(*api);
+  return {};
 }
 
 Result<void> Daemon::watch_processes() {
@@ -196,6 +223,7 @@ std::vector<HookState> Daemon::core_hooks() const {
 
 void Daemon::stop() {
   // Against the direction of the data's way: nobody is handed anything that has gone already.
+  api_.reset();
   control_.reset();
   if (reader_thread_.joinable()) {
     reader_thread_.request_stop();
@@ -243,10 +271,13 @@ Result<std::string> Daemon::reload() {
   tables_->set_limits(table_limits(*settings));
   queries_->set_limits(query_limits(*settings));
   plugins_->apply(std::move(*prepared));
+  if (api_) api_->set_token(settings->api_token);
   log_.info("the configuration has been reloaded");
   const bool needs_restart = fixed_settings(*settings) != settings_in_force_;
   if (needs_restart)
-    log_.warning("daemon.user, control and metrics.listen change with a restart only");
+    log_.warning(
+        "daemon.user, control, api.socket, api.listen and metrics.listen change with a "
+        "restart only");
   return reload_answer(plugins_->states(), needs_restart);
 }
 

@@ -119,7 +119,10 @@ Result<int> launch(const LaunchOptions& options, const std::function<int(const L
   broker.files = std::move(*allowed);
   broker.plugins = enabled_plugins(*settings);
   broker.build_tree = installation.build_tree;
-  if (options.control) broker.control_socket = settings->control_socket;
+  if (options.control) {
+    broker.control_socket = settings->control_socket;
+    broker.api_socket = settings->api_socket;
+  }
   broker.control_group = settings->control_group;
   broker.uid = user->uid;
   broker.gid = user->gid;
