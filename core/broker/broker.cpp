@@ -222,8 +222,10 @@ Result<int> launch(const BrokerOptions& options, const std::function<int(Client&
   if (auto entered = enter_mount_namespace(); !entered && options.warn) {
     options.warn(entered.error().message);
   }
-  Server server(options, {{ListenSocket::control, control ? control->fd() : -1},
-                          {ListenSocket::api, api ? api->fd() : -1}});
+  std::map<ListenSocket, int> listeners;
+  if (control) listeners.emplace(ListenSocket::control, control->fd());
+  if (api) listeners.emplace(ListenSocket::api, api->fd());
+  Server server(options, std::move(listeners));
   int status = Session(server, std::move(broker_end), std::move(signal_fd), child).run();
   if (WIFEXITED(status)) return WEXITSTATUS(status);
   return Error{"trivet's main process was ended by signal " + std::to_string(WTERMSIG(status)) +

@@ -213,11 +213,13 @@ Result<Answer> Server::handle(const OpenPluginRequest& request) {
 }
 
 Result<Answer> Server::handle(const ListenerRequest& request) {
-  int& listener = listeners_[request.socket];
-  if (listener < 0) return Error{"there is no such socket, or it was handed out", ENOENT};
-  UniqueFd copy(::fcntl(listener, F_DUPFD_CLOEXEC, 0));
+  const auto listener = listeners_.find(request.socket);
+  if (listener == listeners_.end()) {
+    return Error{"there is no such socket, or it was handed out", ENOENT};
+  }
+  UniqueFd copy(::fcntl(listener->second, F_DUPFD_CLOEXEC, 0));
   if (!copy) return system_error(errno, "cannot hand out a listening socket");
-  listener = -1;
+  listeners_.erase(listener);
   return with_fd(std::move(copy));
 }
 

@@ -19,7 +19,7 @@ namespace trivet::broker {
 
 class Server {
  public:
-  // The listening sockets, or -1 for none. Borrows the options.
+  // Borrows the listening sockets and the options.
   Server(const BrokerOptions& options, std::map<ListenSocket, int> listeners);
 
   // One request as it came, and the answer to send. Never fails: a bad request has an error for an

@@ -4,6 +4,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <cerrno>
+#include <exception>
 
 #include "http/documents.h"
 
@@ -27,6 +28,7 @@ unsigned status_of(const Error& error) {
     case ETIME:
       return 503;
     case ENOMEM:
+    case EMSGSIZE:
       return 422;
     default:
       return 400;
@@ -70,6 +72,16 @@ void ApiConnection::close() {
   closed_();
 }
 
+// Runs one step. Without memory for it the client is given up, not the server.
+void ApiConnection::guard(const std::function<void()>& step) {
+  try {
+    step();
+  } catch (const std::exception& error) {
+    service_.sources.log.error("A client of the API was given up", {{"error", error.what()}});
+    close();
+  }
+}
+
 // Reads all the time, since only a read tells that the client has gone.
 void ApiConnection::read_more() {
   if (reading_ || phase_ == Phase::closed || input_.size() >= kMaxInputBytes) return;
@@ -79,7 +91,7 @@ void ApiConnection::read_more() {
                             self->reading_ = false;
                             if (self->phase_ == Phase::closed) return;
                             if (error) return self->input_ended();
-                            self->received(bytes);
+                            self->guard([&] { self->received(bytes); });
                           });
 }
 
@@ -193,7 +205,7 @@ void ApiConnection::refuse(const Refusal& refusal) {
   std::vector<std::pair<std::string_view, std::string>> fields;
   if (refusal.status == 401) fields.emplace_back("WWW-Authenticate", "Bearer realm=\"trivet\"");
   if (refusal.status == 405) fields.emplace_back("Allow", refusal.allow);
-  if (refusal.status == 503) fields.emplace_back("Retry-After", "1");
+  if (refusal.error.code == EBUSY) fields.emplace_back("Retry-After", "1");
   send_document(refusal.status, error_json(refusal.error), std::move(fields));
 }
 
@@ -287,7 +299,7 @@ void ApiConnection::write_some() {
                            [self = shared_from_this()](const ErrorCode& error, std::size_t bytes) {
                              if (self->phase_ == Phase::closed) return;
                              if (error) return self->close();
-                             self->written(bytes);
+                             self->guard([&] { self->written(bytes); });
                            });
 }
 
@@ -336,7 +348,7 @@ void ApiConnection::allow(Patience patience) {
   timer_.async_wait([self = shared_from_this()](const ErrorCode& error) {
     // One that was about to be called when the time was changed looks again.
     if (error || self->timer_.expiry() > std::chrono::steady_clock::now()) return;
-    self->timed_out();
+    self->guard([&] { self->timed_out(); });
   });
 }
 
@@ -359,7 +371,7 @@ void ApiConnection::timed_out() {
 std::function<void()> ApiConnection::waker() {
   return [io = service_.io, weak = weak_from_this()] {
     asio::post(*io, [weak] {
-      if (auto self = weak.lock()) self->pump();
+      if (auto self = weak.lock()) self->guard([&] { self->pump(); });
     });
   };
 }

@@ -56,6 +56,7 @@ class ApiConnection : public std::enable_shared_from_this<ApiConnection> {
   // Where the rest of an answer comes from.
   enum class Source { none, query, stream };
 
+  void guard(const std::function<void()>& step);
   void read_more();
   void received(std::size_t bytes);
   void input_ended();

@@ -122,15 +122,7 @@ class ApiServer::Loop {
     thread_ = std::thread([this] {
       pthread_setname_np(pthread_self(), "api");
       const auto more = asio::make_work_guard(*service_.io);
-      for (;;) {
-        try {
-          service_.io->run();
-          return;
-        } catch (const std::exception& error) {
-          // A handler had no memory. Its operation is gone, its connection ends by time.
-          service_.sources.log.error(std::string("The API lost an operation: ") + error.what());
-        }
-      }
+      service_.io->run();
     });
   }
 
@@ -156,7 +148,11 @@ class ApiServer::Loop {
     listener.acceptor.async_accept([this, &listener](const ErrorCode& error, ApiSocket socket) {
       if (!listener.acceptor.is_open()) return;
       if (!error) {
-        admit(listener, std::move(socket));
+        try {
+          admit(listener, std::move(socket));
+        } catch (const std::exception& lost) {
+          service_.sources.log.error("The API lost a client", {{"error", lost.what()}});
+        }
         return accept(listener);
       }
       if (error == asio::error::connection_aborted || error == asio::error::interrupted) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "query/query_job.h"
 
+#include <cerrno>
 #include <utility>
 
 namespace trivet {
@@ -47,7 +48,8 @@ bool QueryJob::row(std::span<const Cell> cells) {
   }
   if (bytes > kMaxRowBytes) {
     refusal_ = Error{"a row of the answer is larger than " + std::to_string(kMaxRowBytes >> 20) +
-                     " MiB: ask for fewer columns, or for a part of the text with substr()"};
+                         " MiB: ask for fewer columns, or for a part of the text with substr()",
+                     EMSGSIZE};
     return false;
   }
   text_->row(written_, cells);

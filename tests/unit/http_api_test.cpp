@@ -85,6 +85,8 @@ TEST_CASE("what is wrong with a request is said in words, with its place in the 
       {"/v1/query?timeout=0.2&sql=" + encoded("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i "
                                               "+ 1 FROM n) SELECT max(i) FROM n"),
        503, "the query took longer than 0.2 s", 0},
+      {"/v1/query?sql=" + encoded("SELECT printf('%.*c', 40000000, 'x')"), 422,
+       "a row of the answer is larger than 33 MiB", 0},
       {"/v1/stream/alrts", 404, "no table is named \"alrts\": did you mean \"alerts\"?", 0},
       {"/v1/stream/alerts?backlog=-1", 400, "backlog must be a number from 0 to 4096", 0},
       {"/v1/querry", 404, "there is nothing at /v1/querry: did you mean /v1/query?", 0},
