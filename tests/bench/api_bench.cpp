@@ -162,15 +162,16 @@ int main(int argc, char** argv) {
     for (auto& one : made) tables.append(HttpRequest::schema(), std::move(one));
     return seconds_since(begin) / 20'000 * 1e9;
   };
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < 3 * kRounds; ++round) {
     quiet.push_back(keep());
     Client stalled(address);
     stalled.post("/v1/query", sql + ", (SELECT 1 UNION SELECT 2)");
     usleep(200'000);  // until its buffers are full
     beside.push_back(keep());
   }
+  // The least: a writer that waits waits every time, other programs do not run every time.
   std::printf("keeping a record: %.0f ns alone, %.0f ns beside a query that nobody reads\n",
-              median(quiet), median(beside));
+              std::ranges::min(quiet), std::ranges::min(beside));
   unlink(address.sun_path);
   return 0;
 }
