@@ -172,12 +172,22 @@ Result<int> launch(const BrokerOptions& options, const std::function<int(Client&
   if (auto checked = check_host(); !checked) return std::move(checked).error();
   if (auto filled = fill_standard_descriptors(); !filled) return std::move(filled).error();
   IgnoredPipeSignal ignored;
-  std::optional<Listener> listener;
-  if (!options.control_socket.empty()) {
+  // The first may make a folder for both, and goes last.
+  std::optional<Listener> control, api;
+  const auto open = [&](std::optional<Listener>& listener, const char* name,
+                        const std::string& path) -> Result<void> {
+    if (path.empty()) return {};
     TrustedFiles folders(trusted_owners(options.build_tree), options.warn);
-    auto opened = Listener::open(options.control_socket, options.control_group, folders);
+    auto opened = Listener::open(name, path, options.control_group, folders);
     if (!opened) return std::move(opened).error();
     listener.emplace(std::move(*opened));
+    return {};
+  };
+  if (auto opened = open(control, "control", options.control_socket); !opened) {
+    return std::move(opened).error();
+  }
+  if (auto opened = open(api, "api", options.api_socket); !opened) {
+    return std::move(opened).error();
   }
   UniqueFd spill_folder;
   if (!options.spill_folder.empty()) {
@@ -221,7 +231,10 @@ Result<int> launch(const BrokerOptions& options, const std::function<int(Client&
   if (auto entered = enter_mount_namespace(); !entered && options.warn) {
     options.warn(entered.error().message);
   }
-  Server server(options, listener ? listener->fd() : -1, std::move(spill_folder));
+  std::map<ListenSocket, int> listeners;
+  if (control) listeners.emplace(ListenSocket::control, control->fd());
+  if (api) listeners.emplace(ListenSocket::api, api->fd());
+  Server server(options, std::move(listeners), std::move(spill_folder));
   int status = Session(server, std::move(broker_end), std::move(signal_fd), child).run();
   if (WIFEXITED(status)) return WEXITSTATUS(status);
   return Error{"trivet's main process was ended by signal " + std::to_string(WTERMSIG(status)) +

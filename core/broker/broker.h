@@ -31,10 +31,11 @@ struct BrokerOptions {
   std::vector<std::string> plugins;
   // False: files must belong to root. True: they may also belong to the user who called sudo.
   bool build_tree = false;
-  std::string control_socket;  // empty: none
-  std::string control_group = "root";
-  std::string spill_folder;  // main's own, see open_owned_folder(); empty: none
-  uid_t uid = 65534;         // of main; never 0
+  std::string control_socket;          // empty: none
+  std::string api_socket;              // likewise
+  std::string control_group = "root";  // of both
+  std::string spill_folder;            // main's own, see open_owned_folder(); empty: none
+  uid_t uid = 65534;                   // of main; never 0
   gid_t gid = 65534;
   // Reads the configuration again in the broker. Unset: reload changes nothing.
   std::function<Result<ReloadedOptions>()> reload;

@@ -99,7 +99,11 @@ Result<UniqueFd> Client::open_plugin(const std::string& name) {
 }
 
 Result<UniqueFd> Client::control_listener() {
-  return take_fd(ask(socket_.get(), mutex_, ControlListenerRequest{}));
+  return take_fd(ask(socket_.get(), mutex_, ListenerRequest{ListenSocket::control}));
+}
+
+Result<UniqueFd> Client::api_listener() {
+  return take_fd(ask(socket_.get(), mutex_, ListenerRequest{ListenSocket::api}));
 }
 
 Result<UniqueFd> Client::spill_folder() {

@@ -79,8 +79,9 @@ class Client {
 
   // The folder of records.spill, which main may write, open for reading; once.
   Result<UniqueFd> spill_folder();
-  // The listening control socket; once.
+  // The listening control socket, and that of the API; each once.
   Result<UniqueFd> control_listener();
+  Result<UniqueFd> api_listener();
   // Tells the service manager that everything has started.
   Result<void> ready();
 

@@ -37,16 +37,17 @@ std::string lock_name(const std::string& name) {
 
 }  // namespace
 
-Listener::Listener(std::string path) : path_(std::move(path)) {
+Listener::Listener(const std::string& name, std::string path)
+    : setting_(name + ".socket"), what_(name + " socket"), path_(std::move(path)) {
   std::filesystem::path split(path_);
   folder_path_ = split.parent_path().string();
   name_ = split.filename().string();
 }
 
 Error Listener::in_use() const {
-  return {"control socket " + path_ +
-              " is in use: another trivet runs; stop it or set another control.socket",
-          EADDRINUSE};
+  return {
+      what_ + " " + path_ + " is in use: another trivet runs; stop it or set another " + setting_,
+      EADDRINUSE};
 }
 
 Result<void> Listener::open_folder(TrustedFiles& folders) {
@@ -54,14 +55,14 @@ Result<void> Listener::open_folder(TrustedFiles& folders) {
   if (!folder && folder.error().code == ENOENT) {
     std::filesystem::path split(folder_path_);
     auto parent = folders.open_folder(split.parent_path().string());
-    if (!parent) return std::move(parent).error().within("folder of control.socket");
+    if (!parent) return std::move(parent).error().within("folder of " + setting_);
     made_folder_ = ::mkdirat(parent->get(), split.filename().c_str(), 0755) == 0;
     if (!made_folder_ && errno != EEXIST) {
-      return system_error(errno, "cannot make the control socket's folder " + folder_path_);
+      return system_error(errno, "cannot make the " + what_ + "'s folder " + folder_path_);
     }
     folder = folders.open_folder(folder_path_);
   }
-  if (!folder) return std::move(folder).error().within("folder of control.socket");
+  if (!folder) return std::move(folder).error().within("folder of " + setting_);
   folder_ = std::move(*folder);
   return {};
 }
@@ -72,15 +73,15 @@ Result<void> Listener::lock() {
   for (;;) {
     UniqueFd file(::openat(folder_.get(), name.c_str(),
                            O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600));
-    if (!file) return system_error(errno, "cannot lock control socket " + path_);
+    if (!file) return system_error(errno, "cannot lock " + what_ + " " + path_);
     if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno == EWOULDBLOCK) return in_use();
-      return system_error(errno, "cannot lock control socket " + path_);
+      return system_error(errno, "cannot lock " + what_ + " " + path_);
     }
     struct stat locked {};
     struct stat there {};
     if (::fstat(file.get(), &locked) != 0) {
-      return system_error(errno, "cannot lock control socket " + path_);
+      return system_error(errno, "cannot lock " + what_ + " " + path_);
     }
     // Its last holder removed it before it let go: then another file counts.
     if (::fstatat(folder_.get(), name.c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0 ||
@@ -96,11 +97,11 @@ Result<void> Listener::remove_stale() {
   struct stat status {};
   if (::fstatat(folder_.get(), name_.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return {};
-    return system_error(errno, "cannot use control socket " + path_);
+    return system_error(errno, "cannot use " + what_ + " " + path_);
   }
   if (!S_ISSOCK(status.st_mode)) {
-    return Error{"cannot make control socket " + path_ +
-                     ": something else is there; remove it or set another control.socket",
+    return Error{"cannot make " + what_ + " " + path_ +
+                     ": something else is there; remove it or set another " + setting_,
                  EEXIST};
   }
   UniqueFd probe = stream_socket();
@@ -110,9 +111,9 @@ Result<void> Listener::remove_stale() {
       ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   // EAGAIN: it listens, but its queue is full.
   if (connected == 0 || errno == EAGAIN) return in_use();
-  if (errno != ECONNREFUSED) return system_error(errno, "cannot use control socket " + path_);
+  if (errno != ECONNREFUSED) return system_error(errno, "cannot use " + what_ + " " + path_);
   if (::unlinkat(folder_.get(), name_.c_str(), 0) != 0 && errno != ENOENT) {
-    return system_error(errno, "cannot replace control socket " + path_);
+    return system_error(errno, "cannot replace " + what_ + " " + path_);
   }
   return {};
 }
@@ -126,20 +127,20 @@ Result<void> Listener::bind(gid_t group) {
   int bound = ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   int bind_errno = errno;
   ::umask(before);
-  if (bound != 0) return system_error(bind_errno, "cannot make control socket " + path_);
+  if (bound != 0) return system_error(bind_errno, "cannot make " + what_ + " " + path_);
   fd_ = std::move(socket);
   if (::fchownat(folder_.get(), name_.c_str(), 0, group, AT_SYMLINK_NOFOLLOW) != 0 ||
       ::listen(fd_.get(), backlog) != 0) {
-    return system_error(errno, "cannot open control socket " + path_);
+    return system_error(errno, "cannot open " + what_ + " " + path_);
   }
   return {};
 }
 
-Result<Listener> Listener::open(const std::string& path, const std::string& group,
-                                TrustedFiles& folders) {
+Result<Listener> Listener::open(const std::string& name, const std::string& path,
+                                const std::string& group, TrustedFiles& folders) {
   if (path.empty() || path.front() != '/' || path.back() == '/' ||
       path.size() >= sizeof(sockaddr_un::sun_path)) {
-    return Error{"control.socket \"" + path + "\" must be an absolute path of at most 107 bytes",
+    return Error{name + ".socket \"" + path + "\" must be an absolute path of at most 107 bytes",
                  EINVAL};
   }
   const ::group* entry = ::getgrnam(group.c_str());
@@ -149,7 +150,7 @@ Result<Listener> Listener::open(const std::string& path, const std::string& grou
         ENOENT};
   }
   gid_t gid = entry->gr_gid;
-  Listener listener(path);
+  Listener listener(name, path);
   if (auto opened = listener.open_folder(folders); !opened) return std::move(opened).error();
   if (auto locked = listener.lock(); !locked) return std::move(locked).error();
   if (auto removed = listener.remove_stale(); !removed) return std::move(removed).error();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The control socket as root makes it: main gets it listening and never could have bound it there.
+// A Unix socket as root makes it: main gets it listening and never could have bound it there.
 #pragma once
 
 #include <sys/types.h>
@@ -16,12 +16,13 @@ namespace trivet::broker {
 // if this made it. Not thread-safe.
 class Listener {
  public:
-  // Owned by root and `group`, mode 0660. The folder must be one where only trusted owners can put
+  // `name`.socket and control.group are the settings that errors name. Owned by root and `group`,
+  // mode 0660. The folder must be one where only trusted owners can put
   // something (as TrustedFiles judges); a missing one is made (0755). Refuses a path that another
   // Listener holds, where something answers or that is no socket, and replaces a socket that nobody
   // listens on.
-  static Result<Listener> open(const std::string& path, const std::string& group,
-                               TrustedFiles& folders);
+  static Result<Listener> open(const std::string& name, const std::string& path,
+                               const std::string& group, TrustedFiles& folders);
   Listener(Listener&&) noexcept = default;
   Listener& operator=(Listener&&) = delete;
   ~Listener();
@@ -29,7 +30,7 @@ class Listener {
   int fd() const { return fd_.get(); }
 
  private:
-  explicit Listener(std::string path);
+  Listener(const std::string& name, std::string path);
 
   Result<void> open_folder(TrustedFiles& folders);
   Result<void> lock();
@@ -37,6 +38,8 @@ class Listener {
   Result<void> bind(gid_t group);
   Error in_use() const;
 
+  std::string setting_;  // "control.socket"
+  std::string what_;     // "control socket"
   std::string path_;
   std::string folder_path_;
   std::string name_;  // in the folder

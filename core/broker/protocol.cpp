@@ -122,6 +122,13 @@ void read(Reader& in, ProcessFileRequest& request) {
   request.executable = in.flag();
 }
 
+void write(Writer& out, const ListenerRequest& request) {
+  out.number(static_cast<std::uint8_t>(request.socket));
+}
+void read(Reader& in, ListenerRequest& request) {
+  request.socket = in.flag() ? ListenSocket::api : ListenSocket::control;
+}
+
 template <class Empty>
 requires std::is_empty_v<Empty>
 void write(Writer&, const Empty&) {}

@@ -49,7 +49,11 @@ struct PluginNamesRequest {};
 struct OpenPluginRequest {
   std::string name;
 };
-struct ControlListenerRequest {};
+// The sockets that main serves.
+enum class ListenSocket : std::uint8_t { control, api };
+struct ListenerRequest {
+  ListenSocket socket = ListenSocket::control;
+};
 struct ReadyRequest {};
 struct ContainerStateRequest {
   std::string id;
@@ -65,7 +69,7 @@ struct SpillFolderRequest {};
 using Request =
     std::variant<LoadRequest, UnloadRequest, LanesRequest, IterateRequest, OpenConfiguredRequest,
                  ListConfiguredRequest, ReloadRequest, PluginNamesRequest, OpenPluginRequest,
-                 ControlListenerRequest, ReadyRequest, CommitReloadRequest, ContainerStateRequest,
+                 ListenerRequest, ReadyRequest, CommitReloadRequest, ContainerStateRequest,
                  ProcessFileRequest, SpillFolderRequest>;
 
 // A map as an answer describes it; its descriptor has the same place in Answer::fds.

@@ -49,11 +49,12 @@ void notify_ready() {
 
 }  // namespace
 
-Server::Server(const BrokerOptions& options, int listener, UniqueFd spill_folder)
+Server::Server(const BrokerOptions& options, std::map<ListenSocket, int> listeners,
+               UniqueFd spill_folder)
     : options_(options),
       in_force_{options.files, options.plugins},
       trusted_(trusted_owners(options.build_tree), options.warn),
-      listener_(listener),
+      listeners_(std::move(listeners)),
       spill_folder_(std::move(spill_folder)) {}
 
 Result<Answer> Server::answer(std::span<const std::byte> message) {
@@ -213,11 +214,14 @@ Result<Answer> Server::handle(const OpenPluginRequest& request) {
   return with_fd(std::move(*library));
 }
 
-Result<Answer> Server::handle(const ControlListenerRequest&) {
-  if (listener_ < 0) return Error{"there is no control socket, or it was handed out", ENOENT};
-  UniqueFd copy(::fcntl(listener_, F_DUPFD_CLOEXEC, 0));
-  if (!copy) return system_error(errno, "cannot hand out the control socket");
-  listener_ = -1;
+Result<Answer> Server::handle(const ListenerRequest& request) {
+  const auto listener = listeners_.find(request.socket);
+  if (listener == listeners_.end()) {
+    return Error{"there is no such socket, or it was handed out", ENOENT};
+  }
+  UniqueFd copy(::fcntl(listener->second, F_DUPFD_CLOEXEC, 0));
+  if (!copy) return system_error(errno, "cannot hand out a listening socket");
+  listeners_.erase(listener);
   return with_fd(std::move(copy));
 }
 

@@ -19,9 +19,10 @@ namespace trivet::broker {
 
 class Server {
  public:
-  // `listener` is the listening control socket, or -1; `spill_folder` the folder that main may
-  // write, or none. Borrows the options.
-  Server(const BrokerOptions& options, int listener, UniqueFd spill_folder);
+  // `spill_folder` is the folder that main may write, or none. Borrows the listening sockets and
+  // the options.
+  Server(const BrokerOptions& options, std::map<ListenSocket, int> listeners,
+         UniqueFd spill_folder);
 
   // One request as it came, and the answer to send. Never fails: a bad request has an error for an
   // answer.
@@ -46,7 +47,7 @@ class Server {
   Result<Answer> handle(const CommitReloadRequest& request);
   Result<Answer> handle(const PluginNamesRequest& request);
   Result<Answer> handle(const OpenPluginRequest& request);
-  Result<Answer> handle(const ControlListenerRequest& request);
+  Result<Answer> handle(const ListenerRequest& request);
   Result<Answer> handle(const ReadyRequest& request);
   Result<Answer> handle(const ContainerStateRequest& request);
   Result<Answer> handle(const ProcessFileRequest& request);
@@ -63,7 +64,7 @@ class Server {
   std::optional<ReloadedOptions> on_trial_;  // until main commits or gives up
   TrustedFiles trusted_;
   Loader loader_;
-  int listener_;
+  std::map<ListenSocket, int> listeners_;
   UniqueFd spill_folder_;
   bool loading_ = true;
   std::map<std::uint32_t, Instance> objects_;

@@ -2,8 +2,8 @@
 #include "cli/query_output.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "query/row_text.h"
 #include "text/escape.h"
 
 namespace trivet {
@@ -12,17 +12,21 @@ namespace {
 // Rows that wait until the widths of columns are known.
 constexpr std::size_t kRowsMeasured = 1000;
 
-std::string number_text(const Scalar& value) {
-  char buffer[32];
-  char* end = buffer;
-  if (auto v = std::get_if<std::int64_t>(&value))
-    end = std::to_chars(buffer, std::end(buffer), *v).ptr;
-  if (auto v = std::get_if<double>(&value)) end = std::to_chars(buffer, std::end(buffer), *v).ptr;
-  return {buffer, end};
+Cell cell_of(const Scalar& value) {
+  if (auto v = std::get_if<std::int64_t>(&value)) return *v;
+  if (auto v = std::get_if<double>(&value)) return *v;
+  if (auto v = std::get_if<std::string>(&value)) return *v;
+  return {};
 }
 
 bool is_number(const Scalar& value) {
   return std::holds_alternative<std::int64_t>(value) || std::holds_alternative<double>(value);
+}
+
+std::string number_text(const Scalar& value) {
+  std::string out;
+  append_number(out, cell_of(value));
+  return out;
 }
 
 class TableOutput final : public QueryOutput {
@@ -83,76 +87,28 @@ class TableOutput final : public QueryOutput {
   bool flushed_ = false;
 };
 
-class JsonOutput final : public QueryOutput {
+class TextOutput final : public QueryOutput {
  public:
+  explicit TextOutput(std::unique_ptr<RowText> text) : text_(std::move(text)) {}
   std::string begin(const std::vector<std::string>& names) override {
-    for (const auto& name : names) {
-      std::string member;
-      append_json_string(member, name);
-      members_.push_back(member + ':');
-    }
-    return {};
+    std::string out;
+    text_->begin(out, names);
+    return out;
   }
   std::string rows(const std::vector<std::vector<Scalar>>& rows) override {
     std::string out;
+    std::vector<Cell> cells;
     for (const auto& row : rows) {
-      out += '{';
-      for (std::size_t i = 0; i < std::min(row.size(), members_.size()); ++i) {
-        if (i != 0) out += ',';
-        out += members_[i];
-        if (auto text = std::get_if<std::string>(&row[i])) {
-          append_json_string(out, *text);
-        } else {
-          out += is_number(row[i]) ? number_text(row[i]) : "null";
-        }
-      }
-      out += "}\n";
+      cells.clear();
+      for (const auto& value : row) cells.push_back(cell_of(value));
+      text_->row(out, cells);
     }
     return out;
   }
   std::string end() override { return {}; }
 
  private:
-  std::vector<std::string> members_;
-};
-
-class CsvOutput final : public QueryOutput {
- public:
-  std::string begin(const std::vector<std::string>& names) override {
-    std::string out;
-    for (const auto& name : names) append(out, name);
-    return ended(out);
-  }
-  std::string rows(const std::vector<std::vector<Scalar>>& rows) override {
-    std::string out;
-    for (const auto& row : rows) {
-      std::string line;
-      for (const auto& cell : row) {
-        const auto* text = std::get_if<std::string>(&cell);
-        append(line, text ? *text : number_text(cell));
-      }
-      out += ended(line);
-    }
-    return out;
-  }
-  std::string end() override { return {}; }
-
- private:
-  // Every cell with a comma behind it; the last one becomes the line's end.
-  static void append(std::string& line, std::string_view cell) {
-    if (cell.find_first_of(",\"\r\n") == cell.npos) {
-      line += cell;
-    } else {
-      line += '"';
-      for (char c : cell) line.append(c == '"' ? 2 : 1, c);
-      line += '"';
-    }
-    line += ',';
-  }
-  static std::string ended(std::string line) {
-    if (!line.empty()) line.back() = '\n';
-    return line;
-  }
+  const std::unique_ptr<RowText> text_;
 };
 
 }  // namespace
@@ -167,9 +123,9 @@ std::optional<QueryFormat> query_format(std::string_view name) {
 std::unique_ptr<QueryOutput> query_output(QueryFormat format) {
   switch (format) {
     case QueryFormat::json:
-      return std::make_unique<JsonOutput>();
+      return std::make_unique<TextOutput>(json_lines());
     case QueryFormat::csv:
-      return std::make_unique<CsvOutput>();
+      return std::make_unique<TextOutput>(csv_lines());
     case QueryFormat::table:
       break;
   }

@@ -34,28 +34,28 @@ Result<std::vector<std::string>> PlainFiles::expand(const std::string& path) {
   return files;
 }
 
-Result<std::string> PlainFiles::read(const std::string& path) {
+Result<TextFile> PlainFiles::read(const std::string& path) {
   // Without O_NONBLOCK the open of a FIFO would wait for a writer.
   int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) return system_error(errno, "cannot read " + path);
-  auto text = read_text(descriptor, path);
+  auto file = read_text(descriptor, path);
   close(descriptor);
-  return text;
+  return file;
 }
 
-Result<std::string> read_text(int descriptor, const std::string& path) {
+Result<TextFile> read_text(int descriptor, const std::string& path) {
   struct stat status;
   if (fstat(descriptor, &status) != 0) return system_error(errno, "cannot read " + path);
   if (!S_ISREG(status.st_mode)) return Error{"cannot read " + path + ": it is not a regular file"};
-  std::string text;
+  TextFile file{path, {}, (status.st_mode & S_IROTH) != 0};
   char buffer[64 << 10];
   for (;;) {
     ssize_t got = ::read(descriptor, buffer, sizeof(buffer));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return system_error(errno, "cannot read " + path);
-    if (got == 0) return text;
-    text.append(buffer, static_cast<std::size_t>(got));
-    if (text.size() > kMaxConfigFileBytes) {
+    if (got == 0) return file;
+    file.text.append(buffer, static_cast<std::size_t>(got));
+    if (file.text.size() > kMaxConfigFileBytes) {
       return Error{path + " is larger than " + std::to_string(kMaxConfigFileBytes >> 20) +
                    " MiB: split it"};
     }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "trivet/config.h"
 #include "trivet/result.h"
 
 namespace trivet {
@@ -21,19 +22,18 @@ class FileSource {
   // The files that `path` stands for: itself, or if it is a folder the files in it, sorted by name,
   // whose names do not start with a dot.
   virtual Result<std::vector<std::string>> expand(const std::string& path) = 0;
-  // The file's text.
-  virtual Result<std::string> read(const std::string& path) = 0;
+  virtual Result<TextFile> read(const std::string& path) = 0;
 };
 
 // Files that this process opens itself. Stateless; any thread.
 class PlainFiles : public FileSource {
  public:
   Result<std::vector<std::string>> expand(const std::string& path) override;
-  Result<std::string> read(const std::string& path) override;
+  Result<TextFile> read(const std::string& path) override;
 };
 
 // Reads a descriptor to its end. Takes no ownership. Error if it is not a regular file or too
 // large.
-Result<std::string> read_text(int descriptor, const std::string& path);
+Result<TextFile> read_text(int descriptor, const std::string& path);
 
 }  // namespace trivet

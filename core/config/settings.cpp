@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/settings.h"
 
+#include <algorithm>
+#include <cctype>
+#include <string_view>
+
+#include "config/toml_file.h"
+
 namespace trivet {
 namespace {
 
@@ -74,6 +80,50 @@ Result<void> section(ConfigReader& file, std::string_view name, Read read) {
   return reader.finish();
 }
 
+// RFC 6750, 2.1, leaves a bearer token these letters. Fewer of them could be guessed.
+constexpr std::size_t kMinTokenBytes = 20, kMaxTokenBytes = 4096;
+
+Result<std::string> token_in(const TextFile& file) {
+  if (file.world_readable) {
+    return Error{file.path + " can be read by everybody: chmod o-r " + file.path};
+  }
+  const std::string token = file.text.substr(0, file.text.find_last_not_of(" \t\r\n") + 1);
+  const auto allowed = [](unsigned char c) {
+    return std::isalnum(c) ||
+           std::string_view("-._~+/=").find(static_cast<char>(c)) != std::string_view::npos;
+  };
+  if (token.size() < kMinTokenBytes || token.size() > kMaxTokenBytes ||
+      !std::ranges::all_of(token, allowed)) {
+    return Error{file.path + " must hold a token of " + std::to_string(kMinTokenBytes) + " to " +
+                 std::to_string(kMaxTokenBytes) + " letters, digits and -._~+/=: make one with " +
+                 "\"openssl rand -hex 32\""};
+  }
+  return token;
+}
+
+constexpr const char* kApiSocket = "api.sock";
+
+void read_api(ConfigReader& table, const std::string& control_socket, Settings& settings) {
+  std::string socket = kApiSocket;
+  table("socket", socket);
+  // A name stands for a socket beside the control socket; beside() leaves an absolute path.
+  settings.api_socket = socket.empty() ? socket : beside(control_socket, socket);
+  std::string listen;
+  table("listen", listen);
+  const auto files = table.files("token_file");
+  if (listen.empty() || table.failed()) return;
+  const auto address = ListenAddress::parse(listen);
+  if (!address) return table.fail("listen", Error(address.error()).within("api.listen"));
+  if (files.size() != 1) {
+    return table.fail("listen", Error{"api.listen needs api.token_file: the file with the token "
+                                      "that clients must send"});
+  }
+  auto token = token_in(files.front());
+  if (!token) return table.fail("token_file", std::move(token).error().within("api.token_file"));
+  settings.api_listen = *address;
+  settings.api_token = std::move(*token);
+}
+
 LogLevel level_of(const std::string& name) {
   if (name == "debug") return LogLevel::debug;
   if (name == "warning") return LogLevel::warning;
@@ -128,6 +178,12 @@ Result<Settings> read_settings(const Config& file, const std::vector<std::string
     table("group", settings.control_group);
   });
   if (!control) return std::move(control).error();
+
+  settings.api_socket = beside(settings.control_socket, kApiSocket);
+  auto api = section(read, "api", [&](ConfigReader& table) {
+    read_api(table, settings.control_socket, settings);
+  });
+  if (!api) return std::move(api).error();
 
   std::int64_t series = static_cast<std::int64_t>(settings.metrics_max_series);
   auto metrics = section(read, "metrics", [&](ConfigReader& table) {

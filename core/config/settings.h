@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,9 @@ struct Settings {
   bool log_json = false;
   std::string control_socket = "/run/trivet/trivet.sock";
   std::string control_group = "root";
+  std::string api_socket;  // absolute; empty: none
+  std::optional<ListenAddress> api_listen;
+  std::string api_token;  // set if api_listen is
   ListenAddress metrics_listen{.address = *IpAddress::parse("127.0.0.1"), .port = 9435};
   std::size_t metrics_max_series = 2000;
   std::size_t records_max_rows = 100000;

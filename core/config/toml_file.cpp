@@ -139,7 +139,7 @@ class TomlTable final : public Config {
       for (auto& file : *expanded) {
         auto text = files_.read(file);
         if (!text) return placed(std::move(text).error(), key);
-        read.push_back({std::move(file), std::move(*text)});
+        read.push_back(std::move(*text));
       }
     }
     return read;

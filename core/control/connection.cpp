@@ -85,6 +85,8 @@ std::uint64_t Connection::fill(const Origin& origin, std::size_t output_bytes) {
   std::uint64_t lost = 0;
   if (query_) {
     if (output_.size() < output_bytes && !query_->take(output_)) {
+      const auto& result = query_->result();
+      output_ += result ? write_end() : write_error(result.error());
       query_.reset();
       streaming_ = false;
     }

@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "control/query_job.h"
 #include "control/request.h"
+#include "query/query_job.h"
 #include "records/format.h"
 #include "records/tables.h"
 

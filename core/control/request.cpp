@@ -2,8 +2,6 @@
 #include "control/request.h"
 
 #include <array>
-#include <charconv>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "text/escape.h"
@@ -98,6 +96,31 @@ Result<void> parse_arguments(const Json& json, std::vector<std::string>& argumen
   return {};
 }
 
+class RowLines final : public RowText {
+ public:
+  void begin(std::string& out, const std::vector<std::string>& names) override {
+    out += line_of(Json{{"columns", names}});
+  }
+  void row(std::string& out, std::span<const Cell> cells) override {
+    out += open_ ? ",[" : "{\"rows\":[[";
+    open_ = true;
+    bool first = true;
+    for (const auto& cell : cells) {
+      if (!first) out += ',';
+      first = false;
+      append_json_cell(out, cell);
+    }
+    out += ']';
+  }
+  void pause(std::string& out) override {
+    if (open_) out += "]}\n";
+    open_ = false;
+  }
+
+ private:
+  bool open_ = false;  // a line of rows
+};
+
 }  // namespace
 
 std::optional<RecordFormat> record_format(std::string_view name) {
@@ -167,37 +190,8 @@ std::string write_line(std::string_view line) {
   return out + "}\n";
 }
 
-std::string write_columns(const std::vector<std::string>& names) {
-  return line_of(Json{{"columns", names}});
-}
-
-void append_row(std::string& rows, std::span<const Cell> cells) {
-  rows += rows.empty() ? "{\"rows\":[[" : ",[";
-  char separator = 0;
-  for (const auto& cell : cells) {
-    if (separator != 0) rows += separator;
-    separator = ',';
-    if (auto text = std::get_if<std::string_view>(&cell)) {
-      append_json_string(rows, *text);
-      continue;
-    }
-    char buffer[32];
-    if (auto number = std::get_if<std::int64_t>(&cell)) {
-      rows.append(buffer, std::to_chars(buffer, std::end(buffer), *number).ptr);
-    } else if (auto real = std::get_if<double>(&cell); real && std::isfinite(*real)) {
-      std::string_view digits(buffer, std::to_chars(buffer, std::end(buffer), *real).ptr);
-      rows += digits;
-      // A number without either would be read as an integer.
-      if (digits.find_first_of(".e") == digits.npos) rows += ".0";
-    } else {
-      rows += "null";
-    }
-  }
-  rows += ']';
-}
-
-std::string end_rows(std::string&& rows) {
-  return std::move(rows) + "]}\n";
+std::unique_ptr<RowText> write_rows() {
+  return std::make_unique<RowLines>();
 }
 
 Result<ControlAnswer> parse_answer(std::string_view line) {

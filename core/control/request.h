@@ -4,13 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "query/row_sink.h"
+#include "query/row_text.h"
 #include "trivet/result.h"
 #include "trivet/value.h"
 
@@ -51,11 +51,8 @@ std::string write_end();
 std::string write_record(std::string_view json);
 // A line that a person reads.
 std::string write_line(std::string_view line);
-// The names of a query's columns.
-std::string write_columns(const std::vector<std::string>& names);
-// Rows of a query: begun by the first row in an empty string, ended by end_rows().
-void append_row(std::string& rows, std::span<const Cell> cells);
-std::string end_rows(std::string&& rows);
+// A query's names and rows as such lines, some rows in each.
+std::unique_ptr<RowText> write_rows();
 
 struct ControlAnswer {
   enum class Kind { result, error, line, dropped, columns, rows, end } kind;

@@ -15,40 +15,13 @@
 #include <thread>
 
 #include "control/connection.h"
+#include "control/peer.h"
 #include "control/request.h"
 #include "control/verb_runner.h"
-#include "trivet/config.h"
+#include "query/query_runner.h"
 
 namespace trivet {
 namespace {
-
-// Who connected, as the kernel says.
-struct Peer {
-  uid_t user;
-  std::vector<gid_t> groups;
-};
-
-Result<Peer> peer_of(int socket) {
-  ucred credentials{};
-  socklen_t size = sizeof(credentials);
-  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
-    return system_error(errno, "cannot tell who connected");
-  }
-  Peer peer{credentials.uid, {credentials.gid}};
-  std::vector<gid_t> more(64);
-  for (int attempt = 0; attempt < 2; ++attempt) {
-    size = static_cast<socklen_t>(more.size() * sizeof(gid_t));
-    int failed = getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, more.data(), &size);
-    std::size_t count = size / sizeof(gid_t);
-    if (failed != 0 && errno != ERANGE) break;
-    more.resize(count);
-    if (failed == 0) {
-      peer.groups.insert(peer.groups.end(), more.begin(), more.end());
-      break;
-    }
-  }
-  return peer;
-}
 
 // A descriptor that several owners share; the last one closes it.
 struct Descriptor {
@@ -64,21 +37,12 @@ void signal(const Descriptor& event) {
   [[maybe_unused]] ssize_t written = write(event.number, &one, sizeof(one));
 }
 
-// Where the daemon has no user of its own it runs as the one that many services share.
-constexpr uid_t kNobody = 65534;
-
-bool permitted(const Peer& peer, std::optional<gid_t> group) {
-  if (peer.user == 0) return true;
-  if (peer.user == geteuid() && peer.user != kNobody) return true;
-  return group && std::ranges::find(peer.groups, *group) != peer.groups.end();
-}
-
 }  // namespace
 
 class ControlServer::Loop {
  public:
   Loop(int listener, int epoll, int wake, Tables& tables, OriginNow origin, Dispatch dispatch,
-       RunQuery run_query, Log& log, const ControlOptions& options)
+       const QueryEngine& queries, Log& log, const ControlOptions& options)
       : listener_(listener),
         epoll_(epoll),
         wake_(std::make_shared<Descriptor>(wake)),
@@ -86,7 +50,7 @@ class ControlServer::Loop {
         origin_(std::move(origin)),
         log_(log),
         options_(options),
-        queries_(std::move(run_query), options.max_queries, [event = wake_] { signal(*event); }),
+        queries_(queries, options.max_queries),
         verbs_(std::move(dispatch), [event = wake_] { signal(*event); }),
         thread_([this] { run(); }) {}
 
@@ -162,14 +126,9 @@ class ControlServer::Loop {
 
   // Lets the client in, or tells it why not.
   void admit(Connection& connection) {
-    auto peer = peer_of(connection.socket());
     std::string reason;
-    if (!peer) {
+    if (auto peer = check_peer(connection.socket(), "the control socket", options_.group); !peer) {
       reason = peer.error().to_string();
-    } else if (!permitted(*peer, options_.group)) {
-      reason = "user " + std::to_string(peer->user) +
-               " may not use the control socket: be root or a member of the group that "
-               "control.group names";
     } else if (connections_.size() >= options_.max_clients) {
       reason =
           "trivet serves " + std::to_string(options_.max_clients) + " clients already: close one";
@@ -246,7 +205,8 @@ class ControlServer::Loop {
     } else if (request->observe) {
       observe(connection, *request->observe);
     } else if (request->query) {
-      auto job = queries_.start(std::move(*request->query));
+      auto job = queries_.start(std::move(*request->query), 0, write_rows(),
+                                [event = wake_] { signal(*event); });
       if (job) {
         connection.answer(std::move(*job));
       } else {
@@ -261,7 +221,7 @@ class ControlServer::Loop {
   void observe(Connection& connection, const ObserveRequest& request) {
     auto names = tables_.resolve(request.table);
     if (names.empty()) {
-      connection.send(write_error(unknown_table(request.table)));
+      connection.send(write_error(tables_.unknown(request.table)));
       return;
     }
     bool falco = request.format == RecordFormat::falco || request.format == RecordFormat::text;
@@ -278,17 +238,6 @@ class ControlServer::Loop {
     } else {
       connection.stream(request, tables_.snapshot(names, request.limit), nullptr);
     }
-  }
-
-  Error unknown_table(const std::string& name) const {
-    std::vector<std::string> known = {"requests"};
-    for (const auto& state : tables_.states()) known.emplace_back(state.schema->table);
-    std::ranges::sort(known);
-    std::string list;
-    for (const auto& table : known) list += (list.empty() ? "" : ", ") + table;
-    std::string meant = nearest(name, known);
-    return Error{"no table is named \"" + name + "\": " +
-                 (meant.empty() ? "write one of " + list : "did you mean \"" + meant + "\"?")};
   }
 
   const int listener_;
@@ -315,7 +264,7 @@ class ControlServer::Loop {
 
 Result<std::unique_ptr<ControlServer>> ControlServer::start(int listener, Tables& tables,
                                                             OriginNow origin, Dispatch dispatch,
-                                                            RunQuery run_query, Log& log,
+                                                            const QueryEngine& queries, Log& log,
                                                             const ControlOptions& options) {
   fcntl(listener, F_SETFL, O_NONBLOCK);
   int epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -326,9 +275,9 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(int listener, Tables
     close(listener);
     return error;
   }
-  return std::unique_ptr<ControlServer>(new ControlServer(
-      std::make_unique<Loop>(listener, epoll, wake, tables, std::move(origin), std::move(dispatch),
-                             std::move(run_query), log, options)));
+  return std::unique_ptr<ControlServer>(
+      new ControlServer(std::make_unique<Loop>(listener, epoll, wake, tables, std::move(origin),
+                                               std::move(dispatch), queries, log, options)));
 }
 
 ControlServer::ControlServer(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}

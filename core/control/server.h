@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "control/query_runner.h"
+#include "query/engine.h"
 #include "records/format.h"
 #include "records/tables.h"
 #include "trivet/log.h"
@@ -44,11 +44,10 @@ struct ControlCounts {
 class ControlServer {
  public:
   // Serves a listening Unix socket, which it owns from now on. `dispatch` is called on the server's
-  // verb thread, one verb at a time, `run_query` on a thread for each query. Everything else that
-  // is passed must outlive the server.
+  // verb thread, one verb at a time. Everything else that is passed must outlive the server.
   static Result<std::unique_ptr<ControlServer>> start(int listener, Tables& tables,
                                                       OriginNow origin, Dispatch dispatch,
-                                                      RunQuery run_query, Log& log,
+                                                      const QueryEngine& queries, Log& log,
                                                       const ControlOptions& options);
   // Closes all connections and joins all threads, waiting for a verb that is running.
   ~ControlServer();

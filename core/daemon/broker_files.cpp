@@ -15,7 +15,7 @@ Result<std::vector<std::string>> BrokerFiles::expand(const std::string& path) {
   return names;
 }
 
-Result<std::string> BrokerFiles::read(const std::string& path) {
+Result<TextFile> BrokerFiles::read(const std::string& path) {
   const auto descriptor = broker_.open_configured(path);
   if (!descriptor) return descriptor.error();
   return read_text(descriptor->get(), path);

@@ -13,7 +13,7 @@ class BrokerFiles final : public FileSource {
  public:
   explicit BrokerFiles(broker::Client& broker) : broker_(broker) {}
   Result<std::vector<std::string>> expand(const std::string& path) override;
-  Result<std::string> read(const std::string& path) override;
+  Result<TextFile> read(const std::string& path) override;
 
  private:
   broker::Client& broker_;

@@ -67,7 +67,9 @@ std::vector<LiveTable> live_tables(const Facts& facts) {
 // What only a restart changes.
 std::string fixed_settings(const Settings& settings) {
   return settings.user + '\n' + settings.control_socket + '\n' + settings.control_group + '\n' +
-         settings.metrics_listen.to_string() + '\n' + settings.records_spill;
+         settings.metrics_listen.to_string() + '\n' + settings.api_socket + '\n' +
+         (settings.api_listen ? settings.api_listen->to_string() : "") + '\n' +
+         settings.records_spill;
 }
 
 }  // namespace
@@ -88,8 +90,12 @@ int Daemon::run() {
     stop();
     return 1;
   }
+  const auto port = [](std::uint16_t number) { return "port " + std::to_string(number); };
   log_.info("trivet is running", {{"version", TRIVET_VERSION},
-                                  {"metrics", "port " + std::to_string(endpoint_->port())},
+                                  {"metrics", port(endpoint_->port())},
+                                  {"api", !api_               ? "off"
+                                          : api_->port() != 0 ? port(api_->port())
+                                                              : "socket"},
                                   {"processes", std::to_string(facts_->counts().processes)}});
   loop_->run([this](int signal) { on_signal(signal); }, kTick, [this] { tick(); });
   log_.info("trivet is stopping");
@@ -157,12 +163,10 @@ Result<void> Daemon::start() {
       [this](const std::string& verb, const std::vector<std::string>& arguments) {
         return run_verb(verb, arguments);
       },
-      [this](const std::string& sql, RowSink& sink, const std::atomic<bool>& cancelled) {
-        return queries_->run(sql, sink, cancelled);
-      },
-      log_, {.group = options_.control_group});
+      *queries_, log_, {.group = options_.control_group});
   if (!control) return control.error();
   control_ = std::move(*control);
+  if (auto serving = start_api(*settings, origin); !serving) return serving;
   publish_metrics();
   return broker_.ready();
 }
@@ -179,6 +183,27 @@ Result<void> Daemon::open_spill(const Settings& settings) {
       log_);
   if (!spill) return spill.error();
   spill_ = std::move(*spill);
+  return {};
+}
+
+Result<void> Daemon::start_api(const Settings& settings, const OriginNow& origin) {
+  ApiListeners listeners{.address = settings.api_listen, .token = settings.api_token};
+  if (!settings.api_socket.empty()) {
+    auto socket = broker_.api_listener();
+    if (!socket) return socket.error();
+    listeners.unix_socket = socket->release();
+  }
+  if (listeners.unix_socket < 0 && !listeners.address) return {};
+  auto api = ApiServer::start(std::move(listeners),
+                              {.tables = *tables_,
+                               .queries = *queries_,
+                               .origin = origin,
+                               .status = [this] { return status(); },
+                               .metrics = *metrics_,
+                               .log = log_},
+                              {.group = options_.control_group});
+  if (!api) return api.error();
+  api_ = std::move(*api);
   return {};
 }
 
@@ -223,6 +248,7 @@ std::vector<HookState> Daemon::core_hooks() const {
 
 void Daemon::stop() {
   // Against the direction of the data's way: nobody is handed anything that has gone already.
+  api_.reset();
   control_.reset();
   if (reader_thread_.joinable()) {
     reader_thread_.request_stop();
@@ -275,11 +301,14 @@ Result<std::string> Daemon::reload() {
   if (spill_) spill_->set_limits(spill_limits(*settings));
   queries_->set_limits(query_limits(*settings));
   plugins_->apply(std::move(*prepared));
+  if (api_) api_->set_token(settings->api_token);
   log_.info("the configuration has been reloaded");
   const bool needs_restart = fixed_settings(*settings) != settings_in_force_;
   if (needs_restart)
     log_.warning(
-        "daemon.user, control, metrics.listen and records.spill change with a restart only");
+        "daemon.user, control, api.socket, api.listen, metrics.listen and records.spill change "
+        "with "
+        "a restart only");
   return reload_answer(plugins_->states(), needs_restart);
 }
 

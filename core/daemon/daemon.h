@@ -22,6 +22,7 @@
 #include "daemon/printer.h"
 #include "daemon/socket_watch.h"
 #include "facts/host_facts.h"
+#include "http/server.h"
 #include "lanes/reader.h"
 #include "log/stream_log.h"
 #include "metrics/registry.h"
@@ -50,6 +51,7 @@ class Daemon {
 
  private:
   Result<void> start();
+  Result<void> start_api(const Settings& settings, const OriginNow& origin);
   void stop();
   Result<void> open_spill(const Settings& settings);
   Result<void> watch_processes();
@@ -84,6 +86,7 @@ class Daemon {
   std::unique_ptr<Printer> printer_;
   std::unique_ptr<QueryEngine> queries_;
   std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<ApiServer> api_;
   std::string settings_in_force_;  // those that only a restart changes, as text
   Time started_;
   std::uint64_t published_ns_ = 0;  // when the metrics were, CLOCK_BOOTTIME

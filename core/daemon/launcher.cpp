@@ -28,7 +28,7 @@ class CheckedFiles final : public FileSource {
     for (auto& name : *names) name = path + "/" + name;
     return names;
   }
-  Result<std::string> read(const std::string& path) override {
+  Result<TextFile> read(const std::string& path) override {
     const auto file = files_.open_file(path);
     if (!file) return file.error();
     return read_text(file->get(), path);
@@ -39,9 +39,9 @@ class CheckedFiles final : public FileSource {
 };
 
 Result<std::unique_ptr<Config>> read_config(const std::string& path, FileSource& files) {
-  const auto text = files.read(path);
-  if (!text) return text.error();
-  return parse_toml(path, *text, files);
+  const auto file = files.read(path);
+  if (!file) return file.error();
+  return parse_toml(path, file->text, files);
 }
 
 // The configuration and all that it names: what main may have opened.
@@ -122,6 +122,7 @@ Result<int> launch(const LaunchOptions& options, const std::function<int(const L
   if (options.control) {
     broker.control_socket = settings->control_socket;
     broker.spill_folder = settings->records_spill;
+    broker.api_socket = settings->api_socket;
   }
   broker.control_group = settings->control_group;
   broker.uid = user->uid;

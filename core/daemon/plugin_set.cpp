@@ -37,10 +37,10 @@ Result<std::vector<std::string>> RememberedFiles::expand(const std::string& path
   return files_.expand(path);
 }
 
-Result<std::string> RememberedFiles::read(const std::string& path) {
-  auto text = files_.read(path);
-  if (text) read_ += path + '\0' + std::to_string(text->size()) + '\0' + *text;
-  return text;
+Result<TextFile> RememberedFiles::read(const std::string& path) {
+  auto file = files_.read(path);
+  if (file) read_ += path + '\0' + std::to_string(file->text.size()) + '\0' + file->text;
+  return file;
 }
 
 const char* to_string(PluginStatus status) {

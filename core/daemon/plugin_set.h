@@ -26,7 +26,7 @@ class RememberedFiles final : public FileSource {
  public:
   explicit RememberedFiles(FileSource& files) : files_(files) {}
   Result<std::vector<std::string>> expand(const std::string& path) override;
-  Result<std::string> read(const std::string& path) override;
+  Result<TextFile> read(const std::string& path) override;
   // Everything read since the last call.
   std::string take() { return std::exchange(read_, {}); }
 

@@ -26,7 +26,6 @@ std::string_view unit_of(const Column& column, SqlForm form) {
 }  // namespace
 
 LiveTable column_table(std::vector<const RecordSchema*> schemas) {
-  schemas.push_back(&ColumnRow::schema());
   return {&ColumnRow::schema(),
           [schemas = std::move(schemas)](const std::function<void(const void*)>& visit) {
             for (const auto* schema : schemas) {

@@ -21,7 +21,7 @@ namespace trivet {
 
 TRIVET_RECORD(ColumnRow, "columns", 1, "The columns of every table", TRIVET_COLUMN_ROW_COLUMNS);
 
-// Of these tables and of itself.
+// Of these tables.
 LiveTable column_table(std::vector<const RecordSchema*> schemas);
 
 }  // namespace trivet

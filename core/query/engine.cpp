@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "query/engine.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <new>
 
@@ -51,10 +53,12 @@ void QueryEngine::set_limits(QueryLimits limits) {
 }
 
 Result<void> QueryEngine::run(const std::string& sql, RowSink& sink,
-                              const std::atomic<bool>& cancelled) const {
-  const QueryLimits limits{memory_bytes_, time_ns_};
+                              const std::atomic<bool>& cancelled, std::uint64_t time_ns) const {
+  const std::uint64_t most_ns = time_ns_;
+  const QueryLimits limits{memory_bytes_, time_ns == 0 ? most_ns : std::min(time_ns, most_ns)};
   const auto end = Clock::now() + std::chrono::nanoseconds(limits.time_ns);
   const auto late = [end] { return Clock::now() >= end; };
+  sink.set_deadline(end);
   Budget budget(limits.memory_bytes);
   // An aggregate may tell only at its end that it got no memory.
   const auto stopped = [&cancelled, &budget, late] {
@@ -71,16 +75,13 @@ Result<void> QueryEngine::run(const std::string& sql, RowSink& sink,
                        },
                        &origin});
   };
-  std::vector<const RecordSchema*> schemas;
   for (const auto& state : tables_.states()) {
     add(*state.schema, [this, table = state.schema->table] { return tables_.parts(table); });
-    schemas.push_back(state.schema);
   }
   for (const auto& table : live_) {
     add(*table.schema, [&table] { return listed(table); });
-    schemas.push_back(table.schema);
   }
-  const LiveTable columns = column_table(std::move(schemas));
+  const LiveTable columns = column_table(schemas());
   add(*columns.schema, [&columns] { return listed(columns); });
 
   Result<bool> done = false;
@@ -92,14 +93,26 @@ Result<void> QueryEngine::run(const std::string& sql, RowSink& sink,
   }
   if (budget.exceeded() && !cancelled && (!done || !*done)) {
     return Error{"the query needs more than " + std::to_string(limits.memory_bytes >> 20) +
-                 " MiB of memory: ask for fewer rows or columns, or raise query.max_memory_bytes"};
+                     " MiB of memory: ask for fewer rows or columns, or raise "
+                     "query.max_memory_bytes",
+                 ENOMEM};
   }
   if (!done) return std::move(done).error();
   if (!*done && !cancelled && late()) {
     return Error{"the query took longer than " + seconds(limits.time_ns) +
-                 ": ask for a shorter time or fewer tables, or raise query.max_time_s"};
+                     ": ask for a shorter time or fewer tables, or " +
+                     (limits.time_ns < most_ns ? "give it more" : "raise query.max_time_s"),
+                 ETIME};
   }
   return {};
+}
+
+std::vector<const RecordSchema*> QueryEngine::schemas() const {
+  std::vector<const RecordSchema*> schemas;
+  for (const auto& state : tables_.states()) schemas.push_back(state.schema);
+  for (const auto& table : live_) schemas.push_back(table.schema);
+  schemas.push_back(&ColumnRow::schema());
+  return schemas;
 }
 
 }  // namespace trivet

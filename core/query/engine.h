@@ -36,8 +36,14 @@ class QueryEngine {
   void set_limits(QueryLimits limits);
 
   // Runs one SELECT statement. The error is for the person who wrote it. A sink that refuses, or
-  // `cancelled`, ends the query without an error.
-  Result<void> run(const std::string& sql, RowSink& sink, const std::atomic<bool>& cancelled) const;
+  // `cancelled`, ends the query without an error. It may take `time_ns` if that is less than what
+  // the limits allow; 0: what they allow. The error's code is ETIME or ENOMEM for one that reached
+  // a limit; its place has the column in the statement, if that is known, and no file.
+  Result<void> run(const std::string& sql, RowSink& sink, const std::atomic<bool>& cancelled,
+                   std::uint64_t time_ns = 0) const;
+
+  // What can be asked for: the schema of every table.
+  std::vector<const RecordSchema*> schemas() const;
 
  private:
   const Tables& tables_;

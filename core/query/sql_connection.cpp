@@ -160,9 +160,11 @@ Error SqlConnection::explained(const std::string& sql) const {
     return Error{"the statement is longer than " + std::to_string(kMaxStatementBytes) +
                  " bytes: write a shorter one"};
   }
-  std::string place;
+  std::string where;
+  Place place;
   if (const int offset = sqlite3_error_offset(connection_); offset >= 0) {
-    place = " (at character " + std::to_string(offset + 1) + ")";
+    place.column = static_cast<std::uint32_t>(offset) + 1;
+    where = " (at character " + std::to_string(place.column) + ")";
   }
   std::vector<std::string> names;
   std::string help;
@@ -187,7 +189,7 @@ Error SqlConnection::explained(const std::string& sql) const {
   } else if (code == SQLITE_ERROR && message.find("syntax error") != message.npos) {
     help = "SQL is SQLite's: https://www.sqlite.org/lang_select.html";
   }
-  return Error{printable(message) + place + (help.empty() ? "" : ": " + help)};
+  return Error{printable(message) + where + (help.empty() ? "" : ": " + help), 0, place};
 }
 
 Result<bool> SqlConnection::select(const std::string& sql, RowSink& sink) {

@@ -7,6 +7,9 @@
 #include <iterator>
 #include <limits>
 
+#include "text/escape.h"
+#include "trivet/config.h"
+
 namespace trivet {
 namespace {
 
@@ -193,6 +196,17 @@ std::vector<std::string> Tables::resolve(std::string_view name) const {
     names.emplace_back(name);
   }
   return names;
+}
+
+Error Tables::unknown(std::string_view name) const {
+  std::vector<std::string> known = {"requests"};
+  for (const auto& state : states()) known.emplace_back(state.schema->table);
+  std::ranges::sort(known);
+  std::string list;
+  for (const auto& table : known) list += (list.empty() ? "" : ", ") + table;
+  const std::string meant = nearest(name, known);
+  return Error{"no table is named \"" + printable(name) + "\": " +
+               (meant.empty() ? "write one of " + list : "did you mean \"" + meant + "\"?")};
 }
 
 std::vector<Tables::Span> Tables::newest(const std::vector<std::string>& names,

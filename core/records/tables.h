@@ -20,6 +20,7 @@
 #include "records/segment.h"
 #include "records/spill.h"
 #include "trivet/record.h"
+#include "trivet/result.h"
 
 namespace trivet {
 
@@ -59,6 +60,8 @@ class Tables {
   // The tables that `name` stands for: one by its name, or "requests" for all that end in
   // _requests. Empty if there is none.
   std::vector<std::string> resolve(std::string_view name) const;
+  // The error for a name that stands for none.
+  Error unknown(std::string_view name) const;
   // The newest `limit` rows of these tables, oldest first.
   std::vector<Row> snapshot(const std::vector<std::string>& tables, std::size_t limit) const;
   // Gets the newest `backlog` rows of these tables and all that follow, with no gap between.

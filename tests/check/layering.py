@@ -13,6 +13,7 @@ PLACES = {
     r"bpf/": ("core/broker/", "core/lanes/", "bpf/", "tests/"),
     r"boost/dll|boost/dll\.hpp": ("core/plugins/",),
     r"boost/program_options": ("core/cli/",),
+    r"boost/(asio|beast)": ("core/http/",),
     r"prometheus/": ("core/metrics/",),
     r"toml\+\+/": ("core/config/",),
     r"yaml-cpp/": ("plugins/security/",),

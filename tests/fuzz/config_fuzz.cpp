@@ -16,7 +16,7 @@ class NoFiles : public trivet::FileSource {
   trivet::Result<std::vector<std::string>> expand(const std::string& path) override {
     return std::vector<std::string>{path};
   }
-  trivet::Result<std::string> read(const std::string& path) override {
+  trivet::Result<trivet::TextFile> read(const std::string& path) override {
     return trivet::Error{"cannot read " + path};
   }
 };

@@ -15,7 +15,7 @@ class NoFiles final : public trivet::FileSource {
   trivet::Result<std::vector<std::string>> expand(const std::string&) override {
     return trivet::Error{"no files here"};
   }
-  trivet::Result<std::string> read(const std::string&) override {
+  trivet::Result<trivet::TextFile> read(const std::string&) override {
     return trivet::Error{"no files here"};
   }
 };

@@ -61,6 +61,9 @@ TEST_CASE("a wrong configuration is refused with its place and the remedy") {
       {"schema = 1\n[metrics]\nlisten = \"localhost\"\n",
        "trivet.toml:3:10: metrics.listen: \"localhost\" is no address and port: write for example "
        "127.0.0.1:9435 or [::1]:9435"},
+      {"schema = 1\n[api]\nlisten = \"127.0.0.1:9436\"\n",
+       "trivet.toml:3:10: api.listen needs api.token_file: the file with the token that clients "
+       "must send"},
       {"schema = 1\n[tracing]\nenabled = 1\n",
        "trivet.toml:3:11: tracing.enabled: expected true or false, found an integer"},
       {"schema = 1\n[tracing]\nqueue = \"drop\"\n",
@@ -100,7 +103,7 @@ TEST_CASE("the shipped configuration is valid and writes the defaults out") {
   const std::string path = TRIVET_SOURCE_DIR "/config/trivet.toml";
   auto text = files.read(path);
   REQUIRE(text);
-  auto file = parse_toml(path, *text, files);
+  auto file = parse_toml(path, text->text, files);
   REQUIRE(file);
   auto shipped = read_settings(**file, kPlugins);
   if (!shipped) FAIL(shipped.error().to_string());
@@ -112,6 +115,9 @@ TEST_CASE("the shipped configuration is valid and writes the defaults out") {
   CHECK(shipped->log_json == built_in->log_json);
   CHECK(shipped->control_socket == built_in->control_socket);
   CHECK(shipped->control_group == built_in->control_group);
+  CHECK(shipped->api_socket == built_in->api_socket);
+  CHECK(shipped->api_socket == "/run/trivet/api.sock");
+  CHECK_FALSE(shipped->api_listen);
   CHECK(shipped->metrics_listen == built_in->metrics_listen);
   CHECK(shipped->metrics_max_series == built_in->metrics_max_series);
   CHECK(shipped->records_max_rows == built_in->records_max_rows);
@@ -120,6 +126,55 @@ TEST_CASE("the shipped configuration is valid and writes the defaults out") {
   CHECK(shipped->records_spill_max_bytes == built_in->records_spill_max_bytes);
   CHECK(shipped->records_spill_max_age_s == built_in->records_spill_max_age_s);
   for (const auto& plugin : shipped->plugins) CHECK(plugin.enabled);
+}
+
+TEST_CASE("the API's socket stands beside the control socket unless it has a path of its own") {
+  const std::string control = "schema = 1\n[control]\nsocket = \"/run/mine/control.sock\"\n";
+  CHECK(settings_of(control)->api_socket == "/run/mine/api.sock");
+  CHECK(settings_of(control + "[api]\nsocket = \"http.sock\"\n")->api_socket ==
+        "/run/mine/http.sock");
+  CHECK(settings_of(control + "[api]\nsocket = \"/run/http.sock\"\n")->api_socket ==
+        "/run/http.sock");
+  CHECK(settings_of(control + "[api]\nsocket = \"\"\n")->api_socket.empty());
+}
+
+TEST_CASE("a token file holds one token that only its owner and group can read") {
+  TemporaryFolder folder;
+  struct Row {
+    std::string text;
+    mode_t mode;
+    std::string error;  // a part of it; empty: none
+  };
+  const Row rows[] = {
+      {"0123456789-abcdef._~+/=\n", 0600, ""},
+      {"0123456789-abcdef._~+/=", 0640, ""},
+      {"0123456789-abcdef._~+/=", 0644, "can be read by everybody: chmod o-r "},
+      {"0123456789\n", 0600, "must hold a token of 20 to 4096 letters, digits and -._~+/="},
+      {"0123456789 0123456789", 0600, "must hold a token"},
+      {"0123456789\n0123456789", 0600, "must hold a token"},
+      {std::string("0123456789\0000123456789", 21), 0600, "must hold a token"},
+      {std::string(5000, 'x'), 0600, "must hold a token"},
+      {"", 0600, "must hold a token"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.text.substr(0, 30));
+    folder.write("token", row.text);
+    REQUIRE(chmod(folder.path("token").c_str(), row.mode) == 0);
+    const auto settings =
+        settings_of("schema = 1\n[api]\nlisten = \"127.0.0.1:9436\"\ntoken_file = \"" +
+                    folder.path("token") + "\"\n");
+    if (row.error.empty()) {
+      REQUIRE(settings);
+      CHECK(settings->api_token == "0123456789-abcdef._~+/=");
+      CHECK(settings->api_listen->to_string() == "127.0.0.1:9436");
+    } else {
+      REQUIRE_FALSE(settings);
+      const std::string error = settings.error().to_string();
+      CAPTURE(error);
+      CHECK(error.starts_with("trivet.toml:4:14: api.token_file: "));
+      CHECK(error.find(row.error) != error.npos);
+    }
+  }
 }
 
 TEST_CASE("a plugin without a table is off, and sees its own table without the core's key") {

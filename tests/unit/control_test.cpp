@@ -50,16 +50,12 @@ class Served {
       }
       return Error{"unknown verb \"" + verb + "\""};
     };
-    auto run_query = [this](const std::string& sql, RowSink& sink,
-                            const std::atomic<bool>& cancelled) {
-      return engine.run(sql, sink, cancelled);
-    };
     auto started = ControlServer::start(
         listen_at(path()), tables,
         [] {
           return Origin{"host", 0};
         },
-        dispatch, run_query, log, options);
+        dispatch, engine, log, options);
     REQUIRE(started);
     server = std::move(*started);
   }

@@ -247,9 +247,9 @@ class FakeFiles final : public FileSource {
     if (texts.contains(path)) return std::vector<std::string>{path};
     return disk_.expand(path);
   }
-  Result<std::string> read(const std::string& path) override {
+  Result<TextFile> read(const std::string& path) override {
     auto found = texts.find(path);
-    if (found != texts.end()) return found->second;
+    if (found != texts.end()) return TextFile{path, found->second};
     return disk_.read(path);
   }
 

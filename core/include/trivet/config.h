@@ -19,6 +19,7 @@ namespace trivet {
 struct TextFile {
   std::string path;
   std::string text;
+  bool world_readable = false;  // a secret is not
 };
 
 // One table. Getters answer nullopt where the key is absent, an error with its place where the

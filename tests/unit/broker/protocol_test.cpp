@@ -36,7 +36,8 @@ std::vector<Request> one_of_each() {
           ReloadRequest{},
           PluginNamesRequest{},
           OpenPluginRequest{"network"},
-          ControlListenerRequest{},
+          ListenerRequest{ListenSocket::control},
+          ListenerRequest{ListenSocket::api},
           ReadyRequest{},
           CommitReloadRequest{true}};
 }

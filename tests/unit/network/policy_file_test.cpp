@@ -127,9 +127,9 @@ TEST_CASE("The shipped policies are well formed") {
     CAPTURE(name);
     PlainFiles files;
     const std::string path = std::string(TRIVET_SOURCE_DIR) + "/config/policies/" + name;
-    const auto text = files.read(path);
-    REQUIRE(text);
-    const auto table = parse_toml(path, *text, files);
+    const auto file = files.read(path);
+    REQUIRE(file);
+    const auto table = parse_toml(path, file->text, files);
     REQUIRE(table);
     const auto policy = read_policy(**table);
     CHECK_MESSAGE(policy, (policy ? "" : policy.error().to_string()));

@@ -56,7 +56,7 @@ TEST_CASE("the stable rules load, and what is skipped says why") {
   FakeHost host;
   auto text = host.files.read(file);
   REQUIRE(text.has_value());
-  auto loaded = load_rules({{file, *text}}, {});
+  auto loaded = load_rules({*text}, {});
   for (const auto& error : loaded.errors) MESSAGE(error.to_string());
   CHECK(loaded.errors.empty());
   std::map<std::string, RuleStatus> by_name;
@@ -89,7 +89,7 @@ TEST_CASE("the incubating rules have no error") {
   FakeHost host;
   auto text = host.files.read(file);
   REQUIRE(text.has_value());
-  auto loaded = load_rules({{file, *text}}, {});
+  auto loaded = load_rules({*text}, {});
   for (const auto& error : loaded.errors) MESSAGE(error.to_string());
   CHECK(loaded.errors.empty());
 }
