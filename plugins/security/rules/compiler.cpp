@@ -70,6 +70,7 @@ std::vector<CompileProblem> Compiler::check_macros() {
         })) {
       problems.push_back(*problem);
     }
+    if (problems.size() >= Findings::kMost) break;
   }
   return problems;
 }

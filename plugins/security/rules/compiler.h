@@ -30,7 +30,8 @@ class Compiler {
 
   std::variant<NodeId, CompileProblem> condition(const SourceText& source);
   std::variant<OutputTemplate, CompileProblem> output(const SourceText& source);
-  // Compiles every macro; answers what is wrong in any, used or not, once each.
+  // Compiles every macro; answers what is wrong in any, used or not, once each, up to what can be
+  // told.
   std::vector<CompileProblem> check_macros();
 
  private:

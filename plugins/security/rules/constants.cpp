@@ -80,7 +80,9 @@ std::optional<std::string> add_text(Comparison& c, std::string text) {
       c.text_set.add(std::move(text));
       return std::nullopt;
     case Operator::pmatch:
-      c.paths.add(text);
+      if (!c.paths.add(text)) {
+        return "a path has at most " + std::to_string(PathTree::kMaxParts) + " parts";
+      }
       return std::nullopt;
     case Operator::regex: {
       auto pattern = Pattern::compile(text);

@@ -118,8 +118,7 @@ NodeId FilterGraph::group(Node::Kind kind, std::vector<NodeId> parts) {
     }
   }
   std::ranges::sort(members);
-  auto repeated = std::ranges::unique(members);
-  members.erase(repeated.begin(), repeated.end());
+  members.erase(std::unique(members.begin(), members.end()), members.end());
   std::erase(members, neutral);
   if (std::ranges::find(members, decisive) != members.end()) return decisive;
   if (members.empty()) return neutral;

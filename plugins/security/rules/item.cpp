@@ -9,16 +9,16 @@
 namespace trivet::security {
 
 void Findings::fail(const Place& place, std::string message) {
-  if (errors.size() < kMost) errors.push_back({std::move(message), 0, place});
+  if (!full()) errors.push_back({std::move(message), 0, place});
 }
 
 void Findings::warn(const Place& place, std::string message) {
-  if (warnings.size() < kMost) warnings.push_back({std::move(message), 0, place});
+  if (warnings.size() < kMostWarnings) warnings.push_back({std::move(message), 0, place});
 }
 
 bool Item::unique_keys() const {
   std::vector<std::string_view> seen;
-  for (const auto& [key, value] : node_.entries) {
+  for (const auto& key : node_.keys) {
     if (!key.is_scalar()) {
       findings_.fail(key.place, "a key must be a word");
       return false;
@@ -34,7 +34,7 @@ bool Item::unique_keys() const {
 
 bool Item::known_keys(const std::vector<std::string>& known) const {
   bool good = true;
-  for (const auto& [key, value] : node_.entries) {
+  for (const auto& key : node_.keys) {
     if (std::ranges::find(known, key.text) != known.end()) continue;
     findings_.fail(key.place, "unknown key \"" + key.text + "\"" + suggestion(key.text, known));
     good = false;

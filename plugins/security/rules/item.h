@@ -17,11 +17,14 @@ namespace trivet::security {
 // Where what is wrong goes, at most so much of it.
 struct Findings {
   static constexpr std::size_t kMost = 50;
+  static constexpr std::size_t kMostWarnings = 1000;
   std::vector<Error> errors;    // the files cannot be used
   std::vector<Error> warnings;  // they can
 
   void fail(const Place& place, std::string message);
   void warn(const Place& place, std::string message);
+  // Further errors would not be told.
+  bool full() const { return errors.size() >= kMost; }
 };
 
 class Item {

@@ -18,7 +18,8 @@ std::string_view take_part(std::string_view& rest) {
 
 }  // namespace
 
-void PathTree::add(std::string_view path) {
+bool PathTree::add(std::string_view path) {
+  if (static_cast<std::size_t>(std::ranges::count(path, '/')) >= kMaxParts) return false;
   std::uint32_t at = 0;
   for (auto part = take_part(path); !part.empty(); part = take_part(path)) {
     auto fresh = static_cast<std::uint32_t>(nodes_.size());
@@ -39,6 +40,7 @@ void PathTree::add(std::string_view path) {
     at = next;
   }
   nodes_[at].end = true;
+  return true;
 }
 
 bool PathTree::covers(std::string_view path) const {

@@ -16,9 +16,13 @@ namespace trivet::security {
 class PathTree {
  public:
   PathTree() : nodes_(1) {}
-  void add(std::string_view path);
+  // False, with nothing added, for a path of more than kMaxParts parts.
+  bool add(std::string_view path);
   // The path is one of those added, or below one.
   bool covers(std::string_view path) const;
+
+  // Bounds the recursion. A path of the kernel's has at most 2048.
+  static constexpr std::size_t kMaxParts = 2048;
 
  private:
   struct Node {

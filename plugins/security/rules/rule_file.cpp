@@ -81,7 +81,7 @@ class FileReader {
     // Falco passes over it, too.
     static const std::vector<std::string> kinds = {
         "rule", "macro", "list", "required_engine_version", "required_plugin_versions"};
-    std::string first = node.entries.empty() ? "" : node.entries.front().first.text;
+    std::string first = node.keys.empty() ? "" : node.keys.front().text;
     findings_.warn(node.place,
                    "an item \"" + first + "\" is passed over" + suggestion(first, kinds));
   }

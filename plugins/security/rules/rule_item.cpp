@@ -130,7 +130,9 @@ std::optional<Overrides> Overrides::read(const Item& item, const Keys& appendabl
     findings.fail(place, std::move(message));
     return std::nullopt;
   };
-  for (const auto& [key, how] : node->entries) {
+  for (std::size_t i = 0; i < node->keys.size(); ++i) {
+    const YamlNode& key = node->keys[i];
+    const YamlNode& how = node->items[i];
     const auto& name = key.text;
     if (!has(replaceable, name)) {
       return fail(key.place, "\"" + name + "\" cannot be changed" + suggestion(name, replaceable));
@@ -175,7 +177,7 @@ std::optional<RuleDefinition> define_rule(const Item& item, std::string name,
   for (const char* key : {"condition", "output", "desc", "priority"}) {
     if (!item.has(key)) item.fail("the rule \"" + rule.name + "\" needs the key " + key);
   }
-  if (findings.errors.size() != before || before >= Findings::kMost) return std::nullopt;
+  if (findings.errors.size() != before || findings.full()) return std::nullopt;
   return rule;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "security/rules/compiler.h"
@@ -81,6 +82,8 @@ class RuleLoader {
     }
     for (auto& definition : definitions_.rules) add(definition, compiler);
     specialize();
+    sort(out_.findings.errors, files);
+    sort(out_.findings.warnings, files);
     return std::move(out_);
   }
 
@@ -90,6 +93,14 @@ class RuleLoader {
     std::optional<CompileProblem> problem;
     std::string reason;  // of skipping, or a note
   };
+
+  // As somebody reads the files.
+  static void sort(std::vector<Error>& errors, const std::vector<TextFile>& files) {
+    std::ranges::stable_sort(errors, {}, [&](const Error& error) {
+      auto file = std::ranges::find(files, error.place.file, &TextFile::path);
+      return std::tuple(file - files.begin(), error.place.line, error.place.column);
+    });
+  }
 
   FilterGraph& graph() { return *out_.rules.graph_; }
 
@@ -151,6 +162,7 @@ class RuleLoader {
   }
 
   void add(RuleDefinition& definition, Compiler& compiler) {
+    if (out_.findings.full()) return;
     RuleStatus status;
     auto outcome = build(definition, compiler);
     if (outcome.problem && !outcome.problem->unbuilt && !definition.skip_if_unknown) {

@@ -6,7 +6,6 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
-#include <algorithm>
 #include <map>
 #include <sstream>
 
@@ -63,7 +62,7 @@ class TreeBuilder final : public YAML::EventHandler {
     YamlNode node;
     YAML::anchor_t anchor;
     std::size_t nodes_before;
-    bool has_key = false;  // of a map: the next node is the value of its last entry
+    bool has_key = false;  // of a map: the next node is the value of its last key
   };
 
   void refuse(const YAML::Mark& mark, const std::string& why) {
@@ -99,10 +98,10 @@ class TreeBuilder final : public YAML::EventHandler {
     if (holder.node.is_list()) {
       holder.node.items.push_back(std::move(node));
     } else if (holder.has_key) {
-      holder.node.entries.back().second = std::move(node);
+      holder.node.items.push_back(std::move(node));
       holder.has_key = false;
     } else {
-      holder.node.entries.emplace_back(std::move(node), YamlNode());
+      holder.node.keys.push_back(std::move(node));
       holder.has_key = true;
     }
   }
@@ -118,10 +117,10 @@ class TreeBuilder final : public YAML::EventHandler {
 }  // namespace
 
 const YamlNode* YamlNode::find(std::string_view key) const {
-  auto found = std::ranges::find_if(entries, [&](const auto& entry) {
-    return entry.first.is_scalar() && entry.first.text == key;
-  });
-  return found == entries.end() ? nullptr : &found->second;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (keys[i].is_scalar() && keys[i].text == key) return &items[i];
+  }
+  return nullptr;
 }
 
 std::variant<std::vector<YamlNode>, Error> parse_yaml(const TextFile& file) {

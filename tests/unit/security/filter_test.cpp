@@ -109,8 +109,11 @@ TEST_CASE("globs cannot be made slow") {
 TEST_CASE("paths are matched part by part") {
   PathTree tree;
   for (const char* path : {"/var/log", "/etc//ssh/", "/srv/*/.ssh", "/opt/[ab]?/x", "usr"}) {
-    tree.add(path);
+    CHECK(tree.add(path));
   }
+  std::string deep;
+  for (int i = 0; i < 3000; ++i) deep += "/a";
+  CHECK_FALSE(tree.add(deep));
   for (const char* path : {"/var/log", "/var/log/", "/var/log/a/b", "/etc/ssh/key",
                            "/srv/u/.ssh/id", "/opt/az/x", "/usr/bin", "//var//log//x"}) {
     CAPTURE(path);
