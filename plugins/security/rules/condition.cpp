@@ -20,6 +20,29 @@
 namespace trivet::security {
 namespace {
 
+// The list in parentheses at the lexer's place.
+std::optional<std::vector<Word>> parse_list(Lexer& lexer) {
+  auto opened = lexer.at();
+  std::vector<Word> words;
+  lexer.take('(');
+  if (lexer.take(')')) return words;
+  while (true) {
+    auto word = lexer.value();
+    if (!word) return std::nullopt;
+    words.push_back(std::move(*word));
+    if (lexer.take(')')) return words;
+    if (lexer.done()) {
+      lexer.fail(opened, "this list is never closed: add \")\"");
+      return std::nullopt;
+    }
+    if (!lexer.take(',')) {
+      lexer.fail(lexer.at(),
+                 "expected \",\" or \")\" in the list instead of " + lexer.next_token());
+      return std::nullopt;
+    }
+  }
+}
+
 class OperandParser {
  public:
   explicit OperandParser(Lexer& lexer) : lexer_(lexer) {}
@@ -86,38 +109,13 @@ class OperandParser {
       return out;
     }
     out.kind = Operand::Kind::list;
-    auto words = parse_list();
+    auto words = parse_list(lexer_);
     if (!words) return std::nullopt;
     for (auto& word : *words)
       out.operands.push_back({Operand::Kind::text, std::move(word), {}, {}});
     return out;
   }
 
- public:
-  // The list in parentheses at the place.
-  std::optional<std::vector<Word>> parse_list() {
-    auto opened = lexer_.at();
-    std::vector<Word> words;
-    lexer_.take('(');
-    if (lexer_.take(')')) return words;
-    while (true) {
-      auto word = lexer_.value();
-      if (!word) return std::nullopt;
-      words.push_back(std::move(*word));
-      if (lexer_.take(')')) return words;
-      if (lexer_.done()) {
-        lexer_.fail(opened, "this list is never closed: add \")\"");
-        return std::nullopt;
-      }
-      if (!lexer_.take(',')) {
-        lexer_.fail(lexer_.at(),
-                    "expected \",\" or \")\" in the list instead of " + lexer_.next_token());
-        return std::nullopt;
-      }
-    }
-  }
-
- private:
   Lexer& lexer_;
 };
 
@@ -263,7 +261,7 @@ class Parser {
   }
 
   Node list(Node node) {
-    auto words = OperandParser(lexer_).parse_list();
+    auto words = parse_list(lexer_);
     if (!words) return nullptr;
     node->values = std::move(*words);
     return node;
