@@ -41,6 +41,7 @@ struct Record {
   file_open_event event{};
   std::string tail;
   ProcessRef process;
+  ProcessRef parent;
 };
 
 class Opens {
@@ -82,6 +83,7 @@ class Opens {
         "/usr/lib/x86_64-linux-gnu/lib", "/usr/include/c++/12/", "/proc/self/", "/srv/www/page",
         "/var/lib/postgresql/base/",     "/srv/src/object",      "/etc/",       "/tmp/cc",
         "/usr/share/zoneinfo/",          "/opt/app/module"};
+    if (random_() % 2000 == 0) return "/etc/shadow";
     auto folder = folders[random_() % std::size(folders)];
     return folder + std::to_string(random_() % 500) + (random_() % 2 ? ".so.6" : "");
   }
@@ -90,6 +92,7 @@ class Opens {
     auto path = this->path();
     auto& event = record.event;
     record.process = processes_[random_() % processes_.size()];
+    record.parent = facts_.process(record.process->parent);
     event.header.task = {record.process->key.start_ns, record.process->key.tgid, 0};
     event.header.tid = record.process->key.tgid;
     event.header.time_ns = 60'000'000'000;
@@ -127,7 +130,7 @@ std::size_t each(const std::vector<Record>& records, const Facts& facts, Judge j
   for (const auto& record : records) {
     Event<file_open_event> told{record.event,
                                 std::as_bytes(std::span(record.tail.data(), record.tail.size())),
-                                record.process};
+                                record.process, record.parent};
     auto event = RuleEvent::from(told, facts);
     if (!event) continue;
     event->number = ++number;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include "quiet_facts.h"
 #include "security/rules/compiler.h"
@@ -63,20 +64,29 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const NodeId* whole = std::get_if<NodeId>(&condition);
   if (whole) unbuilt_event_types(graph, *whole);
 
-  QuietFacts facts;
-  event_header header{};
-  header.time_ns = 5;
+  struct Kind {
+    std::size_t type;
+    unsigned profile;
+    NodeId rest;
+  };
+  std::vector<Kind> kinds;
   for (std::size_t type = 0; type < kEventTypes.size(); ++type) {
     for (unsigned profile : profiles_of(type)) {
       NodeId rest = whole ? Specializer(graph, type, profile).of(*whole) : FilterGraph::kNever;
-      Evaluation evaluation;
-      evaluation.attach(graph);
-      RuleEvent event = event_of(type, profile, header, facts);
-      evaluation.begin(event);
-      if (whole && evaluation.matches(*whole) != evaluation.matches(rest)) std::abort();
-      Fields fields;
-      if (auto* shown = std::get_if<OutputTemplate>(&output)) shown->fill(evaluation, fields);
+      kinds.push_back({type, profile, rest});
     }
+  }
+  Evaluation evaluation;
+  evaluation.attach(graph);
+  QuietFacts facts;
+  event_header header{};
+  header.time_ns = 5;
+  for (const auto& kind : kinds) {
+    RuleEvent event = event_of(kind.type, kind.profile, header, facts);
+    evaluation.begin(event);
+    if (whole && evaluation.matches(*whole) != evaluation.matches(kind.rest)) std::abort();
+    Fields fields;
+    if (auto* shown = std::get_if<OutputTemplate>(&output)) shown->fill(evaluation, fields);
   }
   return 0;
 }
