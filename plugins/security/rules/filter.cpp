@@ -57,6 +57,12 @@ std::size_t FilterGraph::source(Source source) {
   return known->second;
 }
 
+void FilterGraph::seal() {
+  source_names_ = {};
+  comparison_keys_ = {};
+  groups_ = {};
+}
+
 double FilterGraph::read_cost(std::size_t index) const {
   const Source& source = sources_[index];
   double cost = source.transformer ? kTransformCost : 0;

@@ -43,7 +43,7 @@ class FilterGraph {
  public:
   static constexpr NodeId kNever = 0;
   static constexpr NodeId kAlways = 1;
-  // Conditions beyond this are refused. A node takes about 150 bytes while rules are loaded.
+  // Conditions beyond this are refused. A node takes about 150 bytes until the graph is sealed.
   static constexpr std::size_t kMaxNodes = 1'000'000;
 
   FilterGraph();
@@ -57,6 +57,8 @@ class FilterGraph {
   NodeId all(std::vector<NodeId> parts) { return group(Node::Kind::all, std::move(parts)); }
   NodeId any(std::vector<NodeId> parts) { return group(Node::Kind::any, std::move(parts)); }
 
+  // Nothing is added any more: gives back what only building takes.
+  void seal();
   bool full() const { return nodes_.size() >= kMaxNodes; }
   std::size_t size() const { return nodes_.size(); }
   const Node& node(NodeId id) const { return nodes_[id]; }

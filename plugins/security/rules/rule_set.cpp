@@ -82,6 +82,7 @@ class RuleLoader {
     }
     for (auto& definition : definitions_.rules) add(definition, compiler);
     specialize();
+    graph().seal();
     sort(out_.findings.errors, files);
     sort(out_.findings.warnings, files);
     return std::move(out_);
