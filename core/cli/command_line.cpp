@@ -146,6 +146,26 @@ int doctor_verb(const Words& words, const Commands& commands) {
   return commands.doctor(options);
 }
 
+int rules_verb(const Words& words, const Commands& commands) {
+  RulesOptions options;
+  std::string format = "text";
+  Words rest;
+  VerbLine line("rules");
+  line.words(rest, -1);
+  line.option()("config,c", text_value(options.config, "FILE"), "The configuration.");
+  line.option()("rules", po::value(&options.rules)->value_name("FILE"),
+                "A rule file or folder, instead of those that the configuration names; can be "
+                "given again.");
+  add_plugins(line, options.plugins);
+  line.option()("output,o", text_value(format, "FORMAT"), kOutputHelp);
+  if (auto status = line.parse(words)) return *status;
+  if (!parse_output(format, options.json)) return usage_error("rules", kOutputWrong);
+  if (rest.empty()) return usage_error("rules", "name what to show: ls, show, fields or events");
+  options.verb = rest.front();
+  options.arguments.assign(rest.begin() + 1, rest.end());
+  return commands.rules(options);
+}
+
 int status_verb(const Words& words, const Commands&) {
   std::string socket = kDefaultSocket, format = "text";
   bool json = false;
@@ -227,10 +247,10 @@ struct Verb {
   std::string_view name;
   int (*run)(const Words&, const Commands&);
 };
-constexpr Verb kVerbs[] = {{"run", run_verb},         {"check", check_verb},
-                           {"doctor", doctor_verb},   {"status", status_verb},
-                           {"observe", observe_verb}, {"query", query_verb},
-                           {"reload", reload_verb},   {"version", version_verb}};
+constexpr Verb kVerbs[] = {
+    {"run", run_verb},       {"check", check_verb},     {"doctor", doctor_verb},
+    {"status", status_verb}, {"observe", observe_verb}, {"query", query_verb},
+    {"rules", rules_verb},   {"reload", reload_verb},   {"version", version_verb}};
 
 const Verb* find_verb(std::string_view name) {
   auto found = std::ranges::find(kVerbs, name, &Verb::name);

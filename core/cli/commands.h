@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line: what each verb was asked for. run, check and doctor are done elsewhere in the
-// core and called through Commands; all other verbs are clients of the daemon and complete here.
+// The command line: what each verb was asked for. run, check, doctor and rules are done elsewhere
+// in the core and called through Commands; all other verbs are clients of the daemon and complete
+// here.
 #pragma once
 
 #include <functional>
@@ -38,11 +39,21 @@ struct DoctorOptions {
   bool json = false;
 };
 
+struct RulesOptions {
+  std::string verb;                    // ls, show, fields or events
+  std::vector<std::string> arguments;  // what follows it
+  std::string config = kDefaultConfig;
+  std::vector<std::string> rules;  // files or folders, instead of the configuration's
+  std::string plugins;
+  bool json = false;
+};
+
 // Each returns the exit status, having printed errors itself.
 struct Commands {
   std::function<int(const RunOptions&)> run;
   std::function<int(const CheckOptions&)> check;
   std::function<int(const DoctorOptions&)> doctor;
+  std::function<int(const RulesOptions&)> rules;
 };
 
 // Parses the command line and does what it says. Returns the exit status.

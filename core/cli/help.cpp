@@ -23,6 +23,7 @@ const std::vector<HelpPage> kPages = {
      "status   say how the running trivet fares\n"
      "observe  print alerts, requests or flows of the running trivet\n"
      "query    ask records and processes in SQL\n"
+     "rules    list and explain rules, fields and events, without root\n"
      "reload   have the running trivet read its configuration again\n"
      "version  print the version\n"
      "help     print this page or that of a command\n"
@@ -111,6 +112,22 @@ const std::vector<HelpPage> kPages = {
      "        How requests fared in the last five minutes.\n"
      "sudo trivet query \"SELECT name, type, meaning FROM columns WHERE table_name = 'flows'\"\n"
      "        What there is to ask of flows.\n"},
+    {"rules", "list and explain rules, fields and events",
+     "rules ls [-c FILE] [--rules FILE]\ntrivet rules show RULE [-c FILE] [--rules FILE]\n"
+     "trivet rules fields\ntrivet rules events",
+     "ls      the rules that the files define, and why some are not judged\n"
+     "show    what a rule says, and the events that it is judged on\n"
+     "fields  what conditions and outputs can name, with operators and transformers\n"
+     "events  the types of events, with their arguments\n"
+     "\n"
+     "Reads the files itself, as \"trivet check\" does: no trivet need run, and no root.\n",
+     "",
+     "trivet rules ls --rules falco_rules.yaml\n"
+     "        See which of Falco's rules are judged here.\n"
+     "trivet rules show \"Terminal shell in container\"\n"
+     "        Read a rule of the configuration in /etc/trivet.\n"
+     "trivet rules fields -o json\n"
+     "        The fields for a program.\n"},
     {"reload", "have the running trivet read its configuration again", "reload [-s SOCKET]",
      "Everything is validated first, then everything is applied: plugins are started and\n"
      "stopped as their tables say, the others run on undisturbed. On any error the old\n"

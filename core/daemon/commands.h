@@ -10,5 +10,6 @@ namespace trivet {
 int run(const RunOptions& options);
 int check(const CheckOptions& options);
 int doctor(const DoctorOptions& options);
+int rules(const RulesOptions& options);
 
 }  // namespace trivet

@@ -79,6 +79,7 @@ std::optional<RuleEvent> RuleEvent::from(const Event<file_open_event>& event, co
   out.file_mode = data.file_mode;
   out.device = data.device;
   out.inode = data.inode;
+  out.directory = data.directory;
   return out;
 }
 
@@ -97,6 +98,8 @@ std::optional<RuleEvent> RuleEvent::from(const Event<file_link_event>& event, co
   bool symbolic = data.call == CALL_SYMLINK || data.call == CALL_SYMLINKAT;
   out.old_path = symbolic ? std::string(old_raw) : absolute_path(old_base, old_raw);
   out.new_path = absolute_path(new_base, new_raw);
+  out.directory = data.old_directory;
+  out.new_directory = data.new_directory;
   return out;
 }
 

@@ -5,7 +5,7 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
+#include <forward_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -54,8 +54,12 @@ class RuleEvent {
   std::uint32_t device = 0;
   std::uint64_t inode = 0;
 
+  std::int32_t directory = -100;  // the dirfd argument: AT_FDCWD where there is none
+
+  // Links; a symlink's folder is the new one.
   std::string old_path;
   std::string new_path;
+  std::int32_t new_directory = -100;
 
   // Connects.
   std::int32_t descriptor = -1;
@@ -78,10 +82,10 @@ class RuleEvent {
   bool failed() const { return result < 0; }
 
   // Holds text that a field made up, for as long as the event lives.
-  std::string_view keep(std::string text) const { return kept_.emplace_back(std::move(text)); }
+  std::string_view keep(std::string text) const { return kept_.emplace_front(std::move(text)); }
 
  private:
-  mutable std::deque<std::string> kept_;
+  mutable std::forward_list<std::string> kept_;  // costs nothing while it is empty
 };
 
 // `path` seen from the folder `base`, without "." and "..", as text: no link is followed.

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "security/rule_list.h"
+#include "security/rule_switches.h"
 #include "trivet/records/alert.h"
 
 namespace trivet::security {
@@ -66,24 +67,18 @@ unsigned profile_of(const RuleEvent& event) {
   return profile;
 }
 
-// The files' errors as one: the first at its place, the others in full after it.
-Error joined(const std::vector<Error>& errors) {
+// The files' errors as one, each with the line that it is about: the first at its place, the others
+// in full after it.
+Error joined(const std::vector<Error>& errors, const std::vector<TextFile>& files) {
   Error all = errors.front();
-  for (std::size_t i = 1; i < errors.size(); ++i) all.message += "\n" + errors[i].to_string();
-  return all;
-}
-
-void check_names(ConfigReader& read, const char* key, const std::vector<std::string>& names,
-                 const RuleSet& rules) {
-  std::vector<std::string> known;
-  for (const auto& status : rules.statuses()) known.push_back(status.name);
-  for (const auto& name : names) {
-    if (name.find('*') != name.npos || std::ranges::find(known, name) != known.end()) continue;
-    auto near = nearest(name, known);
-    read.fail(key, {"there is no rule \"" + name + "\"" +
-                    (near.empty() ? ": `trivet rules ls` lists all"
-                                  : ": did you mean \"" + near + "\"?")});
+  for (const auto& error : errors) {
+    if (&error != &errors.front()) all.message += "\n" + error.to_string();
+    auto file = std::ranges::find(files, error.place.file, &TextFile::path);
+    if (file == files.end()) continue;
+    auto line = source_line(error.place, file->text);
+    if (!line.empty()) all.message += "\n" + line;
   }
+  return all;
 }
 
 }  // namespace
@@ -103,21 +98,17 @@ Result<void> SecurityPlugin::configure(const Config& config) {
     priorities.push_back(std::move(lower));
   }
   read.choice("priority", floor, priorities);
-  Selection selection;
-  read("disable_rules", selection.disable_rules);
-  read("disable_tags", selection.disable_tags);
-  read("enable_rules", selection.enable_rules);
-  read("enable_tags", selection.enable_tags);
+  auto switches = read_switches(read);
   if (read.failed()) return read.finish();
-  selection.floor = parse_priority(floor).value_or(Priority::debug);
 
+  Selection selection{parse_priority(floor).value_or(Priority::debug), {}};
+  for (const auto& one : switches) selection.steps.push_back(one.step);
   auto loaded = load_rules(files, selection);
-  if (!loaded.errors.empty()) return joined(loaded.errors);
-  check_names(read, "disable_rules", selection.disable_rules, loaded.rules);
-  check_names(read, "enable_rules", selection.enable_rules, loaded.rules);
+  if (!loaded.findings.errors.empty()) return joined(loaded.findings.errors, files);
+  check_switches(switches, loaded.rules, read);
   if (auto done = read.finish(); !done) return done;
   rules_ = std::move(loaded.rules);
-  remarks_ = std::move(loaded.warnings);
+  remarks_ = std::move(loaded.findings.warnings);
   match_all_ = matching == "all";
   compat_calls_ = compat == "auto" ? CompatCalls::automatic
                   : compat == "on" ? CompatCalls::on
@@ -169,7 +160,7 @@ void SecurityPlugin::judge_events(Host& host) {
 Result<void> SecurityPlugin::start(Host& host) {
   host_ = &host;
   events_ = 0;
-  evaluation_.resize(rules_.slots(), rules_.memos());
+  evaluation_.attach(rules_.graph());
   for (std::size_t type = 0; type < kEventTypes.size(); ++type) {
     event_counters_[type] =
         &host.metrics().counter("trivet_security_events_total", "Events that rules were judged on",
@@ -186,11 +177,9 @@ Result<void> SecurityPlugin::start(Host& host) {
   judge_events<socket_connect_event>(host);
   host.on<process_exec_event>([this](const Event<process_exec_event>& event) {
     if (event.data.flags & PROCESS_SNAPSHOT) return;  // ran before: nothing happened now
-    if (rules_.of_type(kExecve).empty()) return;
+    if (rules_.candidates(kExecve, 0).empty()) return;
     if (auto seen = RuleEvent::from(event, host_->facts())) judge(*seen);
   });
-  add_verbs(host);
-
   for (const auto& spec : objects()) {
     auto attached = host.attach(spec);
     if (!attached) {
@@ -214,7 +203,7 @@ bool SecurityPlugin::adopt(Plugin& next) {
   rules_ = std::move(other->rules_);
   remarks_ = std::move(other->remarks_);
   match_all_ = other->match_all_;
-  evaluation_.resize(rules_.slots(), rules_.memos());
+  evaluation_.attach(rules_.graph());
   show_rule_counts();
   return true;
 }
@@ -228,13 +217,11 @@ void SecurityPlugin::judge(RuleEvent& event) {
   event.number = ++events_;
   event_counters_[event.type]->add();
   unsigned profile = profile_of(event);
-  bool begun = false;
-  for (const Rule* rule : rules_.of_type(event.type)) {
-    if (!(rule->reach.profiles[event.type] >> profile & 1)) continue;
-    if (!begun) evaluation_.begin(event);
-    begun = true;
-    if (!evaluation_.matches(*rule->filter)) continue;
-    alert(*rule, event);
+  const auto& candidates = rules_.candidates(event.type, profile);
+  if (!candidates.empty()) evaluation_.begin(event);
+  for (const auto& candidate : candidates) {
+    if (!evaluation_.matches(candidate.filter)) continue;
+    alert(*candidate.rule, event);
     if (!match_all_) return;
   }
 }
@@ -269,14 +256,19 @@ void SecurityPlugin::show_rule_counts() {
   }
 }
 
-void SecurityPlugin::add_verbs(Host& host) {
-  host.verb("rules ls", "List the rules, and why some are not judged",
-            [this](const std::vector<std::string>&) -> Result<std::string> {
-              return rules_as_json(rules_.statuses());
-            });
-  host.verb(
-      "fields ls", "List the fields that rules can name",
-      [](const std::vector<std::string>&) -> Result<std::string> { return fields_as_json(); });
+std::vector<OfflineVerb> SecurityPlugin::offline_verbs() const {
+  using Words = std::vector<std::string>;
+  return {
+      {"rules ls", true,
+       [this](const Words&) -> Result<std::string> { return rules_as_json(rules_.statuses()); }},
+      {"rules show", true,
+       [this](const Words& words) -> Result<std::string> {
+         if (words.size() != 1) return Error{"name one rule: trivet rules show \"NAME\""};
+         return rule_as_json(rules_.statuses(), words.front());
+       }},
+      {"rules fields", false, [](const Words&) -> Result<std::string> { return fields_as_json(); }},
+      {"rules events", false,
+       [](const Words&) -> Result<std::string> { return events_as_json(); }}};
 }
 
 }  // namespace trivet::security

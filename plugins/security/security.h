@@ -20,6 +20,7 @@ class SecurityPlugin final : public Plugin {
  public:
   Result<void> configure(const Config& config) override;
   std::vector<Error> remarks() const override { return remarks_; }
+  std::vector<OfflineVerb> offline_verbs() const override;
   std::vector<ObjectSpec> objects() const override;
   Result<void> start(Host& host) override;
   bool adopt(Plugin& next) override;
@@ -31,7 +32,6 @@ class SecurityPlugin final : public Plugin {
   void judge(RuleEvent& event);
   void alert(const Rule& rule, const RuleEvent& event);
   void show_rule_counts();
-  void add_verbs(Host& host);
 
   // Set by configure(), and by adopt() from another instance.
   RuleSet rules_;

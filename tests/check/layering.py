@@ -17,6 +17,7 @@ PLACES = {
     r"prometheus/": ("core/metrics/",),
     r"toml\+\+/": ("core/config/",),
     r"yaml-cpp/": ("plugins/security/",),
+    r"re2/": ("plugins/security/",),
     r"libelf\.h|gelf\.h|elf\.h": ("core/plugins/", "core/broker/", "tests/"),
     r"sqlite3\.h": ("core/query/", "tests/"),
     r"nlohmann/": ("core/", "plugins/security/", "tests/"),
@@ -25,7 +26,8 @@ PLACES = {
     r"doctest/": ("tests/",),
 }
 # Each of these is included by one file beside the tests.
-ONCE = (r"boost/dll", r"boost/program_options", r"toml\+\+/", r"yaml-cpp/", r"prometheus/exposer", r"zstd\.h", r"xxhash\.h")
+ONCE = (r"boost/dll", r"boost/program_options", r"toml\+\+/", r"yaml-cpp/", r"re2/",
+        r"prometheus/exposer", r"zstd\.h", r"xxhash\.h")
 
 
 def project_header(path, name):

@@ -15,21 +15,23 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto loaded =
       load_rules({{"fuzz.yaml", std::string(reinterpret_cast<const char*>(data), size)}}, {});
   Evaluation evaluation;
-  evaluation.resize(loaded.rules.slots(), loaded.rules.memos());
+  evaluation.attach(loaded.rules.graph());
   QuietFacts facts;
   event_header header{};
   for (std::size_t type = 0; type < kEventTypes.size(); ++type) {
-    RuleEvent event;
-    event.type = type;
-    event.header = &header;
-    event.facts = &facts;
-    event.process = facts.only;
-    event.path = "/etc/shadow";
-    evaluation.begin(event);
-    for (const Rule* rule : loaded.rules.of_type(type)) {
-      evaluation.matches(*rule->filter);
-      Fields fields;
-      rule->output.fill(evaluation, fields);
+    for (unsigned profile : profiles_of(type)) {
+      RuleEvent event;
+      event.type = type;
+      event.header = &header;
+      event.facts = &facts;
+      event.process = facts.only;
+      event.path = "/etc/shadow";
+      evaluation.begin(event);
+      for (const auto& candidate : loaded.rules.candidates(type, profile)) {
+        evaluation.matches(candidate.filter);
+        Fields fields;
+        candidate.rule->output.fill(evaluation, fields);
+      }
     }
   }
   return 0;

@@ -113,3 +113,17 @@ TEST_CASE("a config reader keeps the first error and its place") {
     CHECK((result ? "" : result.error().to_string()) == row.error);
   }
 }
+
+TEST_CASE("a place shows its line with a caret below the column") {
+  const std::string text = "one\n\ttwo\x1b[2J three\n" + std::string(300, 'x') + "y\nlast";
+  CHECK(source_line({"f", 1, 2}, text) == "    1 | one\n      |  ^");
+  // A character that would move the cursor shows as a blank.
+  CHECK(source_line({"f", 2, 11}, text) == "    2 |  two [2J three\n      |           ^");
+  CHECK(source_line({"f", 4, 5}, text) == "    4 | last\n      |     ^");  // behind the end
+  CHECK(source_line({"f", 3, 301}, text) ==
+        "    3 | " + std::string(80, 'x') + "y\n      | " + std::string(80, ' ') + "^");
+  for (const Place& nowhere :
+       {Place{"f", 0, 0}, Place{"f", 1, 0}, Place{"f", 1, 6}, Place{"f", 5, 1}}) {
+    CHECK(source_line(nowhere, text).empty());
+  }
+}

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "trivet/bpf.h"
@@ -13,6 +14,13 @@
 #include "trivet/result.h"
 
 namespace trivet {
+
+// A verb that needs no running trivet: the command line asks the plugin's code in its own process.
+struct OfflineVerb {
+  std::string name;  // two words, such as "rules ls"
+  bool configured;   // it answers from what the last configure() read
+  Verb answer;
+};
 
 // Life: constructed, configure() any number of times, then start(), stop(), again and again.
 // Nothing may throw out of it.
@@ -28,6 +36,9 @@ class Plugin {
   // What the last configure() found that stops nothing, such as a rule that is skipped and why:
   // said by `trivet check` and in the log. Main thread.
   virtual std::vector<Error> remarks() const { return {}; }
+
+  // The verbs that this answers without being started. Main thread.
+  virtual std::vector<OfflineVerb> offline_verbs() const { return {}; }
 
   // The objects that start() may attach, for `trivet doctor`.
   virtual std::vector<ObjectSpec> objects() const = 0;

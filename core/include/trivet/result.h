@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -33,6 +34,14 @@ struct TRIVET_API Error {
   // The same error with `context` and ": " before its message; each layer adds its part once.
   Error within(const std::string& context) &&;
 };
+
+// The line of `text` that a place names, with a caret below the column:
+//
+//     3 |   condition: proc.nme = x
+//       |              ^
+//
+// Empty where the place names no line of it.
+TRIVET_API std::string source_line(const Place& place, std::string_view text);
 
 // An Error with strerror(code) after the message.
 TRIVET_API Error system_error(int code, std::string message);

@@ -11,8 +11,6 @@
 namespace trivet::security {
 namespace {
 
-using Arguments = std::vector<std::pair<std::string_view, std::string>>;
-
 std::int64_t real_time_ns(const RuleEvent& event) {
   return static_cast<std::int64_t>(event.header->time_ns) + event.facts->boot_to_real_ns();
 }
@@ -54,72 +52,153 @@ std::string exec_flags(const Process& process) {
   return out;
 }
 
+std::string argument_text(const Process& process) {
+  std::string out;
+  for (std::size_t i = 1; i < process.args.size(); ++i) {
+    out.append(i > 1 ? " " : "").append(process.args[i]);
+  }
+  return out;
+}
+
 std::string peer_text(const RuleEvent& event) {
   if (!event.socket_path.empty()) return std::string(event.socket_path);
   if (event.remote.family == 0) return {};
   return event.remote.to_string() + ":" + std::to_string(event.remote_port);
 }
 
-// The arguments of an event by the names that Falco gives them, in order.
-Arguments arguments_of(const RuleEvent& event) {
-  Arguments out;
-  auto text_result = event.failed() ? result_name(event) : std::to_string(event.result);
-  if (is_open(event.type)) {
-    out.emplace_back("fd", text_result);
-    // openat's is called name, open_by_handle_at's path.
-    out.emplace_back(event.type == CALL_OPEN_BY_HANDLE_AT ? "path" : "name", event.path);
-    out.emplace_back("flags", open_flag_names(event.open_flags));
-    out.emplace_back("mode", octal(event.mode));
-    out.emplace_back("dev", std::to_string(event.device));
-    out.emplace_back("ino", std::to_string(event.inode));
-  } else if (event.type == CALL_LINK || event.type == CALL_LINKAT) {
-    out.emplace_back("res", text_result);
-    out.emplace_back("oldpath", event.old_path);
-    out.emplace_back("newpath", event.new_path);
-  } else if (is_link(event.type)) {
-    out.emplace_back("res", text_result);
-    out.emplace_back("target", event.old_path);
-    out.emplace_back("linkpath", event.new_path);
-  } else if (is_connect(event.type)) {
-    out.emplace_back("res", text_result);
-    out.emplace_back("fd", std::to_string(event.descriptor));
-    out.emplace_back("addr", peer_text(event));
-  } else if (event.process) {
-    const Process& process = *event.process;
-    std::string args;
-    for (std::size_t i = 1; i < process.args.size(); ++i) {
-      args.append(args.empty() ? "" : " ").append(process.args[i]);
-    }
-    out.emplace_back("res", text_result);
-    out.emplace_back("exe", process.args.empty() ? process.exe : process.args[0]);
-    out.emplace_back("args", args);
-    out.emplace_back("pid", std::to_string(process.key.tgid));
-    out.emplace_back("ptid", std::to_string(process.parent.tgid));
-    out.emplace_back("cwd", process.cwd);
-    out.emplace_back("comm", process.name);
-    out.emplace_back("tty", std::to_string(process.tty));
-    out.emplace_back("uid", std::to_string(process.uid));
-    out.emplace_back("flags", exec_flags(process));
-    out.emplace_back("cap_permitted", capability_names(process.cap_permitted));
-    out.emplace_back("cap_effective", capability_names(process.cap_effective));
-    out.emplace_back("exe_ino", std::to_string(process.exe_inode));
-    out.emplace_back("trusted_exepath", process.exe);
-  }
-  return out;
+std::string text_result(const RuleEvent& event) {
+  return event.failed() ? result_name(event) : std::to_string(event.result);
 }
 
-FieldValue argument(const RuleEvent& event, const FieldArgument& argument) {
-  auto all = arguments_of(event);
-  for (auto& [name, value] : all) {
-    if (name == argument.text) return event.keep(std::move(value));
+// An argument of an event under the name that Falco gives it. Those of a process are asked for only
+// where it is known.
+struct Argument {
+  std::string_view name;
+  std::string (*get)(const RuleEvent& event);  // null: not built
+};
+
+#define ARGUMENT(expression) [](const RuleEvent& event) -> std::string { return expression; }
+#define OF_PROCESS(expression)                \
+  [](const RuleEvent& event) -> std::string { \
+    const Process& process = *event.process;  \
+    return expression;                        \
+  }
+
+constexpr Argument kResult = {"res", ARGUMENT(text_result(event))};
+constexpr Argument kDescriptor = {"fd", ARGUMENT(text_result(event))};
+constexpr Argument kName = {"name", ARGUMENT(event.path)};
+constexpr Argument kFlags = {"flags", ARGUMENT(open_flag_names(event.open_flags))};
+constexpr Argument kMode = {"mode", ARGUMENT(octal(event.mode))};
+constexpr Argument kDevice = {"dev", ARGUMENT(std::to_string(event.device))};
+constexpr Argument kInode = {"ino", ARGUMENT(std::to_string(event.inode))};
+constexpr Argument kFolder = {"dirfd", ARGUMENT(std::to_string(event.directory))};
+constexpr Argument kOldPath = {"oldpath", ARGUMENT(event.old_path)};
+constexpr Argument kNewPath = {"newpath", ARGUMENT(event.new_path)};
+constexpr Argument kTarget = {"target", ARGUMENT(event.old_path)};
+constexpr Argument kLinkPath = {"linkpath", ARGUMENT(event.new_path)};
+
+// In Falco's order, which is what evt.arg[0] counts.
+constexpr Argument kOpen[] = {kDescriptor, kName, kFlags, kMode, kDevice, kInode};
+constexpr Argument kOpenat[] = {kDescriptor, kFolder, kName, kFlags, kMode, kDevice, kInode};
+constexpr Argument kOpenat2[] = {kDescriptor,          kFolder, kName, kFlags, kMode,
+                                 {"resolve", nullptr}, kDevice, kInode};
+constexpr Argument kCreat[] = {kDescriptor, kName,  kMode,
+                               kDevice,     kInode, {"creat_flags", nullptr}};
+constexpr Argument kOpenByHandle[] = {
+    kDescriptor, {"mountfd", ARGUMENT(std::to_string(event.directory))},
+    kFlags,      {"path", ARGUMENT(event.path)},
+    kDevice,     kInode};
+constexpr Argument kLink[] = {kResult, kOldPath, kNewPath};
+constexpr Argument kLinkat[] = {kResult,  {"olddir", ARGUMENT(std::to_string(event.directory))},
+                                kOldPath, {"newdir", ARGUMENT(std::to_string(event.new_directory))},
+                                kNewPath, {"flags", nullptr}};
+constexpr Argument kSymlink[] = {kResult, kTarget, kLinkPath};
+constexpr Argument kSymlinkat[] = {
+    kResult, kTarget, {"linkdirfd", ARGUMENT(std::to_string(event.new_directory))}, kLinkPath};
+constexpr Argument kConnect[] = {kResult,
+                                 {"tuple", nullptr},
+                                 {"fd", ARGUMENT(std::to_string(event.descriptor))},
+                                 {"addr", ARGUMENT(peer_text(event))}};
+constexpr Argument kExec[] = {
+    kResult,
+    {"exe", OF_PROCESS(process.args.empty() ? process.exe : process.args[0])},
+    {"args", OF_PROCESS(argument_text(process))},
+    {"tid", ARGUMENT(std::to_string(event.header->tid))},
+    {"pid", OF_PROCESS(std::to_string(process.key.tgid))},
+    {"ptid", OF_PROCESS(std::to_string(process.parent.tgid))},
+    {"cwd", OF_PROCESS(process.cwd)},
+    {"fdlimit", nullptr},
+    {"pgft_maj", nullptr},
+    {"pgft_min", nullptr},
+    {"vm_size", nullptr},
+    {"vm_rss", nullptr},
+    {"vm_swap", nullptr},
+    {"comm", OF_PROCESS(process.name)},
+    {"cgroups", nullptr},
+    {"env", nullptr},
+    {"tty", OF_PROCESS(std::to_string(process.tty))},
+    {"vpgid", nullptr},
+    {"loginuid", OF_PROCESS(process.login_uid ? std::to_string(*process.login_uid) : "-1")},
+    {"flags", OF_PROCESS(exec_flags(process))},
+    {"cap_inheritable", nullptr},
+    {"cap_permitted", OF_PROCESS(capability_names(process.cap_permitted))},
+    {"cap_effective", OF_PROCESS(capability_names(process.cap_effective))},
+    {"exe_ino", OF_PROCESS(std::to_string(process.exe_inode))},
+    {"exe_ino_ctime", OF_PROCESS(std::to_string(process.exe_ctime_ns))},
+    {"exe_ino_mtime", OF_PROCESS(std::to_string(process.exe_mtime_ns))},
+    {"uid", OF_PROCESS(std::to_string(process.uid))},
+    {"trusted_exepath", OF_PROCESS(process.exe)},
+    {"pgid", nullptr},
+    {"gid", OF_PROCESS(std::to_string(process.gid))}};
+
+std::span<const Argument> arguments_of_type(std::size_t type) {
+  switch (type) {
+    case CALL_OPEN:
+      return kOpen;
+    case CALL_OPENAT:
+      return kOpenat;
+    case CALL_OPENAT2:
+      return kOpenat2;
+    case CALL_CREAT:
+      return kCreat;
+    case CALL_OPEN_BY_HANDLE_AT:
+      return kOpenByHandle;
+    case CALL_LINK:
+      return kLink;
+    case CALL_LINKAT:
+      return kLinkat;
+    case CALL_SYMLINK:
+      return kSymlink;
+    case CALL_SYMLINKAT:
+      return kSymlinkat;
+    case CALL_CONNECT:
+      return kConnect;
+    default:
+      return kExec;
+  }
+}
+
+bool can_tell(const RuleEvent& event, const Argument& argument) {
+  return argument.get && (event.type != kExecve || event.process);
+}
+
+FieldValue argument(const RuleEvent& event, const FieldArgument& wanted) {
+  auto arguments = arguments_of_type(event.type);
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    bool meant = wanted.index ? i == *wanted.index : arguments[i].name == wanted.text;
+    if (!meant) continue;
+    if (!can_tell(event, arguments[i])) return {};
+    return event.keep(arguments[i].get(event));
   }
   return {};
 }
 
 FieldValue all_arguments(const RuleEvent& event, const FieldArgument&) {
   std::string out;
-  for (const auto& [name, value] : arguments_of(event)) {
-    out.append(out.empty() ? "" : " ").append(name).append("=").append(value);
+  for (const auto& argument : arguments_of_type(event.type)) {
+    if (!can_tell(event, argument)) continue;
+    out.append(out.empty() ? "" : " ").append(argument.name).append("=");
+    out.append(argument.get(event));
   }
   return event.keep(std::move(out));
 }
@@ -172,7 +251,7 @@ constexpr Field kFields[] = {
     {"evt.dir", FieldType::text, ArgumentUse::none, "<: events are told as calls return", GET("<")},
     {"evt.args", FieldType::text, ArgumentUse::none, "All arguments", all_arguments},
     {"evt.info", FieldType::text, ArgumentUse::none, "The same as evt.args", all_arguments},
-    {"evt.arg", FieldType::text, ArgumentUse::name, "One argument, by name", argument},
+    {"evt.arg", FieldType::text, ArgumentUse::name, "One argument, by name or number", argument},
     {"evt.category", FieldType::text, ArgumentUse::none, "file, net or process", category},
     {"evt.source", FieldType::text, ArgumentUse::none, "syscall", GET("syscall")},
     {"evt.cpu", FieldType::number, ArgumentUse::none, "The CPU that it happened on",
@@ -188,19 +267,12 @@ std::span<const Field> event_fields() {
   return kFields;
 }
 
-bool is_event_argument(std::string_view name) {
-  // From events of every type: the names are then those that arguments_of() gives.
-  static const auto names = [] {
-    std::vector<std::string_view> all;
-    for (std::size_t type = 0; type < kEventTypes.size(); ++type) {
-      RuleEvent event;
-      event.type = type;
-      event.process = std::make_shared<const Process>();
-      for (const auto& argument : arguments_of(event)) all.push_back(argument.first);
-    }
-    return all;
-  }();
-  return std::ranges::find(names, name) != names.end();
+std::vector<std::string_view> argument_names(std::size_t type) {
+  std::vector<std::string_view> names;
+  for (const auto& argument : arguments_of_type(type)) {
+    if (argument.get) names.push_back(argument.name);
+  }
+  return names;
 }
 
 }  // namespace trivet::security

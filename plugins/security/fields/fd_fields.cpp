@@ -135,10 +135,11 @@ constexpr Field kFields[] = {
        if (is_connect(event.type) && event.family == AF_UNIX) return "unix";
        return {};
      }},
-    {"fd.ip", FieldType::address, ArgumentUse::none, "Either address", both_addresses},
+    {"fd.ip", FieldType::address, ArgumentUse::none, "Either address", both_addresses,
+     Plurality::any},
     {"fd.net", FieldType::address, ArgumentUse::none, "Either address, for networks",
-     both_addresses},
-    {"fd.port", FieldType::number, ArgumentUse::none, "Either port", both_ports},
+     both_addresses, Plurality::any},
+    {"fd.port", FieldType::number, ArgumentUse::none, "Either port", both_ports, Plurality::any},
     {"fd.sip", FieldType::address, ArgumentUse::none, "Address of the server",
      GET(address(event, event.remote))},
     {"fd.snet", FieldType::address, ArgumentUse::none, "Address of the server, for networks",

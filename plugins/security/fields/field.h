@@ -30,6 +30,10 @@ struct FieldArgument {
   std::optional<std::uint32_t> index;
 };
 
+// How many values there can be at a time: several, of which any may match, or Falco's lists, of
+// which `in` wants all. An index makes one of `any`.
+enum class Plurality { one, any, list };
+
 // monostate: the field does not apply, or its value is unknown; every comparison is then false. A
 // vector: the field has several values, any of which may match. Text lives as long as the event.
 using FieldValue =
@@ -42,6 +46,7 @@ struct Field {
   ArgumentUse argument;
   std::string_view meaning;
   FieldValue (*get)(const RuleEvent& event, const FieldArgument& argument);
+  Plurality plurality = Plurality::one;
 };
 
 std::span<const Field> event_fields();      // evt.*
@@ -58,8 +63,8 @@ bool is_unbuilt_field(std::string_view name);
 bool is_event_type(std::string_view name);
 // Whether events of that type are seen.
 bool is_built_event_type(std::string_view name);
-// The argument names of a built event type, as evt.arg knows them.
-bool is_event_argument(std::string_view name);
+// The arguments of a built event type that evt.arg knows, in order.
+std::vector<std::string_view> argument_names(std::size_t type);
 
 // For "did you mean".
 std::vector<std::string> field_names();

@@ -2,102 +2,59 @@
 #include "security/rules/compiler.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 
 namespace trivet::security {
 namespace {
 
 // Macros within macros: bounds the recursion when a filter is judged.
 constexpr std::size_t kMaxFilterDepth = 400;
-constexpr std::size_t kMaxListDepth = 50;
-// Of all lists together, expanded: far more than any real rule file, little enough to hold.
-constexpr std::size_t kMaxListWords = 1'000'000;
-
-template <class T>
-bool is_problem(const T& result) {
-  return std::holds_alternative<ConditionProblem>(result);
-}
-
-std::string suggestion(std::string_view word, const std::vector<std::string>& known) {
-  auto near = nearest(word, known);
-  return near.empty() ? std::string() : ": did you mean \"" + near + "\"?";
-}
-
-std::optional<std::int64_t> parse_number(std::string_view text) {
-  std::int64_t number = 0;
-  int base = 10;
-  if (text.starts_with("+")) text.remove_prefix(1);
-  if (text.starts_with("0x")) {
-    text.remove_prefix(2);
-    base = 16;
-  }
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
-  if (error != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
-  return number;
-}
-
-std::optional<AddressRange> parse_range(std::string_view text) {
-  auto slash = text.find('/');
-  auto address = IpAddress::parse(text.substr(0, slash));
-  if (!address) return std::nullopt;
-  unsigned longest = address->family == 4 ? 32 : 128;
-  if (slash == text.npos) return AddressRange{*address, longest};
-  auto bits = parse_number(text.substr(slash + 1));
-  if (!bits || *bits < 0 || *bits > longest) return std::nullopt;
-  return AddressRange{*address, static_cast<unsigned>(*bits)};
-}
-
-std::string type_name(FieldType type) {
-  switch (type) {
-    case FieldType::number:
-      return "a number";
-    case FieldType::boolean:
-      return "true or false";
-    case FieldType::address:
-      return "an address";
-    case FieldType::text:
-      break;
-  }
-  return "text";
-}
-
-bool suits(Operator op, FieldType type) {
-  switch (op) {
-    case Operator::equal:
-    case Operator::not_equal:
-    case Operator::in:
-    case Operator::intersects:
-    case Operator::exists:
-      return true;
-    case Operator::less:
-    case Operator::less_equal:
-    case Operator::greater:
-    case Operator::greater_equal:
-      return type == FieldType::number;
-    default:
-      return type == FieldType::text;
-  }
-}
 
 CompileProblem at_place(const SourceText& source, const ConditionProblem& problem) {
   return {{problem.message, 0, source.at(problem.offset)}, problem.unbuilt};
 }
 
+// As the condition names what is on its left.
+std::string shown(const Operand& operand) {
+  return operand.kind == Operand::Kind::transformer ? operand.name.text + "()" : operand.name.text;
+}
+
+// Says all that a comparison says. Words stay as written: a list means the same everywhere.
+std::string key_of(const Expression& expression, const Comparison& comparison) {
+  std::string key = std::to_string(comparison.left) + " " +
+                    std::string(info_of(comparison.op).name) + " " +
+                    std::to_string(static_cast<int>(comparison.modifier));
+  if (comparison.right) return key + " val " + std::to_string(*comparison.right);
+  for (const auto& word : expression.values) {
+    key += (word.quoted ? " \"" : " ") + std::to_string(word.text.size()) + ":" + word.text;
+  }
+  return key;
+}
+
+// evt.type knows the names of system calls; the kernel tells an execveat as the exec that it is.
+std::optional<ConditionProblem> settle_event_types(Operator op, std::vector<Word>& words) {
+  bool whole = op == Operator::equal || op == Operator::not_equal || op == Operator::in ||
+               op == Operator::intersects;
+  if (!whole) return std::nullopt;
+  for (auto& word : words) {
+    if (!is_event_type(word.text)) {
+      return ConditionProblem{word.offset, "unknown event type \"" + word.text + "\"" +
+                                               suggestion(word.text, event_type_names())};
+    }
+    if (word.text == "execveat") word.text = "execve";
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
-std::variant<std::shared_ptr<const Filter>, CompileProblem> Compiler::condition(
-    const SourceText& source) {
+std::variant<NodeId, CompileProblem> Compiler::condition(const SourceText& source) {
   auto parsed = parse_condition(source.text());
   if (auto problem = std::get_if<ConditionProblem>(&parsed)) return at_place(source, *problem);
   return compile(source, *std::get<std::unique_ptr<Expression>>(parsed));
 }
 
 std::variant<OutputTemplate, CompileProblem> Compiler::output(const SourceText& source) {
-  auto parsed = OutputTemplate::parse(
-      source.text(), [this](std::string_view name, std::string_view argument, std::size_t offset) {
-        return field(name, argument, offset);
-      });
+  auto parsed = OutputTemplate::parse(source.text(), sources_);
   if (auto problem = std::get_if<ConditionProblem>(&parsed)) return at_place(source, *problem);
   return std::get<OutputTemplate>(std::move(parsed));
 }
@@ -113,14 +70,18 @@ std::vector<CompileProblem> Compiler::check_macros() {
         })) {
       problems.push_back(*problem);
     }
+    if (problems.size() >= Findings::kMost) break;
   }
   return problems;
 }
 
 Compiler::Compiled Compiler::compile(const SourceText& source, const Expression& expression) {
   switch (expression.kind) {
-    case Expression::Kind::comparison:
-      return comparison(source, expression);
+    case Expression::Kind::comparison: {
+      auto node = comparison(expression);
+      if (auto problem = std::get_if<ConditionProblem>(&node)) return at_place(source, *problem);
+      return std::get<NodeId>(node);
+    }
     case Expression::Kind::macro:
       return macro(source, expression.name);
     default:
@@ -129,21 +90,23 @@ Compiler::Compiled Compiler::compile(const SourceText& source, const Expression&
 }
 
 Compiler::Compiled Compiler::group(const SourceText& source, const Expression& expression) {
-  auto filter = std::make_shared<Filter>();
-  filter->kind = expression.kind == Expression::Kind::all   ? Filter::Kind::all
-                 : expression.kind == Expression::Kind::any ? Filter::Kind::any
-                                                            : Filter::Kind::negation;
+  std::vector<NodeId> parts;
   for (const auto& child : expression.children) {
     auto compiled = compile(source, *child);
     if (std::holds_alternative<CompileProblem>(compiled)) return compiled;
-    auto& part = std::get<std::shared_ptr<const Filter>>(compiled);
-    filter->depth = std::max(filter->depth, part->depth + 1);
-    filter->children.push_back(std::move(part));
+    parts.push_back(std::get<NodeId>(compiled));
   }
-  if (filter->depth > kMaxFilterDepth) {
+  NodeId node = expression.kind == Expression::Kind::all   ? graph_.all(std::move(parts))
+                : expression.kind == Expression::Kind::any ? graph_.any(std::move(parts))
+                                                           : graph_.negation(parts.front());
+  if (graph_.node(node).depth > kMaxFilterDepth) {
     return at_place(source, {0, "macros nest too deep here: simplify them"});
   }
-  return filter;
+  if (graph_.full()) {
+    return at_place(source, {0, "the rules together hold more than " +
+                                    std::to_string(FilterGraph::kMaxNodes) + " comparisons"});
+  }
+  return node;
 }
 
 Compiler::Compiled Compiler::macro(const SourceText& source, const Word& name) {
@@ -166,198 +129,77 @@ Compiler::Compiled Compiler::macro(const SourceText& source, const Word& name) {
   open_macros_.push_back(name.text);
   auto compiled = condition(defined->second.condition);
   open_macros_.pop_back();
-  if (auto filter = std::get_if<std::shared_ptr<const Filter>>(&compiled)) {
-    // A macro that only names another keeps that one's memo.
-    if ((*filter)->memo == 0) {
-      auto shared = std::make_shared<Filter>(**filter);
-      shared->memo = ++memos_;
-      *filter = std::move(shared);
-    }
-  }
   return macros_.emplace(name.text, std::move(compiled)).first->second;
 }
 
-std::variant<FieldUse, ConditionProblem> Compiler::field(std::string_view name,
-                                                         std::string_view argument,
-                                                         std::size_t offset) {
-  FieldUse use;
-  std::string text(argument);
-  // evt.arg.flags is another way to write evt.arg[flags].
-  constexpr std::string_view kArgumentPrefix = "evt.arg.";
-  if (name.starts_with(kArgumentPrefix) && argument.empty()) {
-    text = std::string(name.substr(kArgumentPrefix.size()));
-    name = "evt.arg";
+std::variant<NodeId, ConditionProblem> Compiler::comparison(const Expression& expression) {
+  auto left = sources_.resolve(expression.left);
+  if (auto problem = std::get_if<ConditionProblem>(&left)) return *problem;
+  Comparison out;
+  out.left = std::get<std::size_t>(left);
+  out.op = expression.op;
+  out.modifier = expression.modifier;
+  const Field* field = graph_.sources()[out.left].field;
+  out.type = graph_.sources()[out.left].type;
+  out.each_must_differ =
+      field && out.type.plurality == Plurality::any && field->name.starts_with("fd.");
+  auto name = shown(expression.left);
+  if (auto why = unfit(out.op, out.modifier, out.type)) {
+    return ConditionProblem{expression.op_word.offset, name + " " + *why};
   }
-  use.field = find_field(name);
-  if (!use.field) {
-    auto prefix = name.substr(0, name.find('.'));
-    if (is_unbuilt_field(name) || name.starts_with("evt.rawarg.") || prefix == "fdlist") {
-      return ConditionProblem{offset, "the field " + std::string(name) + " is not built yet", true};
+  if (expression.right) {
+    if (auto problem = right_field(expression, out)) return *problem;
+  }
+  auto key = key_of(expression, out);
+  if (const NodeId* known = graph_.find_comparison(key)) return *known;
+  if (!expression.right && out.op != Operator::exists) {
+    auto expanded = words(expression);
+    if (auto problem = std::get_if<ConditionProblem>(&expanded)) return *problem;
+    auto& constants = std::get<std::vector<Word>>(expanded);
+    if (field && field->name == "evt.type") {
+      if (auto problem = settle_event_types(out.op, constants)) return *problem;
     }
-    auto near = suggestion(name, field_names());
-    return ConditionProblem{offset, "unknown field \"" + std::string(name) + "\"" +
-                                        (near.empty() ? ": `trivet fields ls` lists all" : near)};
+    if (constants.empty()) return FilterGraph::kNever;
+    if (auto problem = set_constants(out, std::move(constants), name)) return *problem;
   }
-  use.argument.text = text;
-  if (auto number = parse_number(text); number && *number >= 0 && *number < 1'000'000) {
-    use.argument.index = static_cast<std::uint32_t>(*number);
-  }
-  switch (use.field->argument) {
-    case ArgumentUse::optional_name:
-      break;
-    case ArgumentUse::none:
-      if (!text.empty()) {
-        return ConditionProblem{
-            offset, std::string(name) + " takes nothing in brackets: write " + std::string(name)};
-      }
-      break;
-    case ArgumentUse::optional_index:
-      if (!text.empty() && !use.argument.index) {
-        return ConditionProblem{offset, std::string(name) + " takes a number in brackets: write " +
-                                            std::string(name) + "[1]"};
-      }
-      break;
-    case ArgumentUse::index:
-      if (!use.argument.index) {
-        return ConditionProblem{offset, std::string(name) + " needs a number in brackets: write " +
-                                            std::string(name) + "[1]"};
-      }
-      break;
-    case ArgumentUse::name:
-      if (text.empty()) {
-        return ConditionProblem{offset, std::string(name) + " needs a name in brackets"};
-      }
-      // Falco's order has arguments that are not built: a number would name another one here.
-      if (name == "evt.arg" && use.argument.index) {
-        return ConditionProblem{offset, "evt.arg by number is not built: write the argument's name",
-                                true};
-      }
-      if (name == "evt.arg" && !use.argument.index && !is_event_argument(text)) {
-        return ConditionProblem{offset, "no event built so far has an argument \"" + text + "\"",
-                                true};
-      }
-      break;
-  }
-  auto [slot, added] = slots_.emplace(std::pair(use.field, text), slots_.size());
-  use.slot = slot->second;
-  return use;
+  return graph_.comparison(key, std::move(out));
 }
 
-Compiler::Compiled Compiler::comparison(const SourceText& source, const Expression& expression) {
-  auto use = field(expression.name.text, expression.argument, expression.name.offset);
-  if (auto problem = std::get_if<ConditionProblem>(&use)) return at_place(source, *problem);
-  auto filter = std::make_shared<Filter>();
-  filter->kind = Filter::Kind::test;
-  filter->test.use = std::get<FieldUse>(use);
-  filter->test.op = expression.op;
-  if (auto problem = constants(expression, filter->test)) return at_place(source, *problem);
-  return filter;
-}
-
-const std::vector<Word>* Compiler::list(const std::string& name, std::size_t depth) {
-  if (auto done = lists_.find(name); done != lists_.end()) return &done->second;
-  auto defined = definitions_.lists.find(name);
-  if (defined == definitions_.lists.end() || depth > kMaxListDepth) return nullptr;
-  // Present, and empty, while it is expanded: a list within itself adds nothing.
-  lists_[name] = {};
-  std::vector<Word> items;
-  for (const auto& item : defined->second.items) {
-    const auto* inner = item.quoted ? nullptr : list(item.text, depth + 1);
-    if (inner) {
-      items.insert(items.end(), inner->begin(), inner->end());
-    } else {
-      items.push_back(item);
-    }
-    if (list_words_ + items.size() > kMaxListWords) break;
+std::optional<ConditionProblem> Compiler::right_field(const Expression& expression,
+                                                      Comparison& out) {
+  auto offset = expression.right->name.offset;
+  if (out.op == Operator::pmatch || out.op == Operator::regex || out.op == Operator::bcontains ||
+      out.op == Operator::bstarts_with) {
+    return ConditionProblem{offset, expression.op_word.text + " cannot compare with another field"};
   }
-  list_words_ += items.size();
-  return &(lists_[name] = std::move(items));
-}
-
-std::variant<std::vector<Word>, ConditionProblem> Compiler::expand(const Expression& expression) {
-  std::vector<Word> words;
-  for (const auto& value : expression.values) {
-    const auto* items = value.quoted ? nullptr : list(value.text, 0);
-    if (!items) {
-      words.push_back(value);
-      continue;
-    }
-    for (Word item : *items) {
-      item.offset = value.offset;
-      words.push_back(std::move(item));
-    }
-    if (list_words_ + words.size() > kMaxListWords) {
-      return ConditionProblem{value.offset, "the lists here hold more than " +
-                                                std::to_string(kMaxListWords) + " words in all"};
-    }
-  }
-  return words;
-}
-
-std::optional<ConditionProblem> Compiler::constants(const Expression& expression, Test& test) {
-  const Field& field = *test.use.field;
-  if (!suits(test.op, field.type)) {
-    return ConditionProblem{expression.op_word.offset,
-                            std::string(field.name) + " is " + type_name(field.type) +
-                                ": it cannot be compared with " + expression.op_word.text};
-  }
-  if (test.op == Operator::exists) return std::nullopt;
-  bool set =
-      test.op == Operator::in || test.op == Operator::intersects || test.op == Operator::pmatch;
-  std::vector<Word> words = expression.values;
-  if (set) {
-    auto expanded = expand(expression);
-    if (is_problem(expanded)) return std::get<ConditionProblem>(expanded);
-    words = std::get<std::vector<Word>>(std::move(expanded));
-  }
-  for (auto& word : words) {
-    auto wrong = [&] {
-      return ConditionProblem{word.offset, "\"" + word.text + "\" is not " + type_name(field.type) +
-                                               ", as " + std::string(field.name) + " is"};
-    };
-    switch (field.type) {
-      case FieldType::number: {
-        auto number = parse_number(word.text);
-        if (!number) return wrong();
-        test.numbers.push_back(*number);
-        break;
-      }
-      case FieldType::boolean: {
-        if (word.text != "true" && word.text != "false") return wrong();
-        test.truths.push_back(word.text == "true");
-        break;
-      }
-      case FieldType::address: {
-        auto range = parse_range(word.text);
-        if (!range) return wrong();
-        test.ranges.push_back(*range);
-        break;
-      }
-      case FieldType::text:
-        if (field.name == "evt.type" && !is_event_type(word.text) &&
-            test.op != Operator::contains && test.op != Operator::starts_with &&
-            test.op != Operator::ends_with && test.op != Operator::glob) {
-          return ConditionProblem{word.offset, "unknown event type \"" + word.text + "\"" +
-                                                   suggestion(word.text, event_type_names())};
-        }
-        // The kernel tells an execveat as the exec that it is.
-        if (field.name == "evt.type" && word.text == "execveat") word.text = "execve";
-        if (test.op == Operator::icontains || test.op == Operator::iglob) {
-          std::ranges::transform(word.text, word.text.begin(), [](unsigned char c) {
-            return static_cast<char>(std::tolower(c));
-          });
-        }
-        if (set && test.op != Operator::pmatch) {
-          test.set.insert(word.text);
-        } else if (set) {
-          test.texts.push_back(word.text);
-        } else {
-          test.text = word.text;
-        }
-        break;
-    }
+  auto right = sources_.resolve(*expression.right);
+  if (auto problem = std::get_if<ConditionProblem>(&right)) return *problem;
+  out.right = std::get<std::size_t>(right);
+  if (graph_.sources()[*out.right].type.type != out.type.type) {
+    return ConditionProblem{offset, shown(*expression.right) + " has another type than " +
+                                        shown(expression.left) + ": they cannot be compared"};
   }
   return std::nullopt;
+}
+
+std::variant<std::vector<Word>, ConditionProblem> Compiler::words(const Expression& expression) {
+  bool takes_list =
+      info_of(expression.op).right == RightSide::list || expression.modifier != Modifier::none;
+  if (takes_list) return lists_.expand(expression.values);
+  // Falco puts the items where a list's name stands: one item makes a value.
+  const Word& word = expression.values.front();
+  const auto* items = word.quoted ? nullptr : lists_.find(word.text);
+  if (!items) return expression.values;
+  if (items->size() != 1) {
+    return ConditionProblem{word.offset,
+                            "\"" + word.text + "\" is a list: write " +
+                                (expression.op == Operator::equal
+                                     ? "in (" + word.text + ")"
+                                     : expression.op_word.text + " anyof (" + word.text + ")")};
+  }
+  Word item = items->front();
+  item.offset = word.offset;
+  return std::vector<Word>{std::move(item)};
 }
 
 }  // namespace trivet::security

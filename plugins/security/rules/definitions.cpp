@@ -16,48 +16,6 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
       a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
-// A word as a condition can hold it. What looks like a list's name stays bare, so that it is one.
-std::string as_condition_word(const std::string& word) {
-  bool plain = !word.empty() && std::ranges::all_of(word, [](unsigned char c) {
-    return std::isalnum(c) || c == '_' || c == '-' || c == '.' || c == '/' || c == ':';
-  });
-  if (plain) return word;
-  if (word.size() >= 2 && word.front() == '"' && word.back() == '"') return word;
-  std::string out = "\"";
-  for (char c : word) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + '"';
-}
-
-bool takes_list(std::string_view op) {
-  return op == "in" || op == "intersects" || op == "pmatch";
-}
-
-std::string exception_text(const ExceptionDefinition& exception) {
-  std::string out;
-  auto comparison = [&](std::size_t field, const std::vector<std::string>& words) {
-    const auto& op = exception.operators[field];
-    std::string text = exception.fields[field] + " " + op + " ";
-    if (!takes_list(op)) return text + as_condition_word(words.empty() ? "" : words.front());
-    text += "(";
-    for (const auto& word : words) {
-      if (&word != &words.front()) text += ", ";
-      text += as_condition_word(word);
-    }
-    return text + ")";
-  };
-  for (const auto& value : exception.values) {
-    std::string all;
-    for (std::size_t i = 0; i < value.size(); ++i) {
-      all.append(all.empty() ? "" : " and ").append(comparison(i, value[i]));
-    }
-    out.append(out.empty() ? "(" : " or (").append(all).append(")");
-  }
-  return out;
-}
-
 }  // namespace
 
 std::string_view name_of(Priority priority) {
@@ -77,19 +35,13 @@ std::vector<std::string> priority_names() {
 }
 
 SourceText RuleDefinition::whole_condition() const {
-  std::string excluded;
-  for (const auto& exception : exceptions) {
-    auto text = exception_text(exception);
-    if (!text.empty()) excluded.append(" and not (").append(text).append(")");
-  }
-  if (excluded.empty()) return condition;
-  auto made = [&](std::string text) {
-    auto file = std::make_shared<const TextFile>(TextFile{place.file, ""});
-    return SourceText(std::move(text), std::move(file), place.line, place.column);
-  };
-  SourceText whole = made("(");
+  SourceText excluded;
+  for (const auto& exception : exceptions) exception.append_to(excluded);
+  if (excluded.text().empty()) return condition;
+  SourceText whole = SourceText::made("(", place);
   whole.append(condition);
-  whole.append(made(")" + excluded));
+  whole.append(SourceText::made(")", place));
+  whole.append(excluded);
   return whole;
 }
 

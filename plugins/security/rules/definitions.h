@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "security/rules/condition.h"
+#include "security/rules/exceptions.h"
+#include "security/rules/item.h"
+#include "security/rules/lexer.h"
 #include "security/rules/source_text.h"
 #include "trivet/config.h"
 #include "trivet/result.h"
@@ -42,17 +44,6 @@ struct MacroDefinition {
   SourceText condition;
 };
 
-// Falco's exceptions: events that match one of `values` in all `fields` do not match the rule.
-struct ExceptionDefinition {
-  std::string name;
-  Place place;
-  bool single = false;  // one field: each value is a word instead of a list
-  std::vector<std::string> fields;
-  std::vector<std::string> operators;
-  // For each value, for each field, the words (more than one after `in`).
-  std::vector<std::vector<std::vector<std::string>>> values;
-};
-
 struct RuleDefinition {
   std::string name;
   Place place;
@@ -63,6 +54,7 @@ struct RuleDefinition {
   std::string source = "syscall";
   std::vector<std::string> tags;
   bool enabled = true;
+  bool warn_event_types = true;
   bool skip_if_unknown = false;
   std::vector<ExceptionDefinition> exceptions;
 
@@ -78,9 +70,10 @@ struct Definitions {
   RuleDefinition* rule(std::string_view name);
 };
 
-// Adds what a file defines; what is wrong in it goes to `errors`, at most kMaxRuleErrors in all.
-void read_rule_file(const TextFile& file, Definitions& definitions, std::vector<Error>& errors);
+// Adds what a file defines.
+void read_rule_file(const TextFile& file, Definitions& definitions, Findings& findings);
 
-inline constexpr std::size_t kMaxRuleErrors = 50;
+// Falco's engine whose language this is: what a file may ask for with required_engine_version.
+inline constexpr std::string_view kEngineVersion = "0.63.0";
 
 }  // namespace trivet::security

@@ -2,185 +2,164 @@
 #include "security/rules/filter.h"
 
 #include <algorithm>
-#include <cctype>
 
 namespace trivet::security {
 namespace {
 
-char lower(char c) {
-  return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-}
+// Parts of a part join their group up to this many, so that all of them are ordered together.
+constexpr std::size_t kMaxJoined = 256;
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](char c) { return lower(c); });
-  return out;
-}
-
-// Whether `c` is in the class that starts behind '[' at `at`; `at` moves behind ']'. A class that
-// is never closed is a plain '['.
-bool in_class(std::string_view pattern, std::size_t& at, char c) {
-  auto i = at;
-  bool negated = i < pattern.size() && (pattern[i] == '!' || pattern[i] == '^');
-  if (negated) ++i;
-  bool found = false;
-  for (bool first = true; i < pattern.size() && (first || pattern[i] != ']'); first = false) {
-    char low = pattern[i++], high = low;
-    if (i + 1 < pattern.size() && pattern[i] == '-' && pattern[i + 1] != ']') {
-      high = pattern[i + 1];
-      i += 2;
-    }
-    found = found || (low <= c && c <= high);
-  }
-  if (i >= pattern.size()) return c == '[';
-  at = i + 1;
-  return found != negated;
-}
-
-// One element of the pattern against one character; `at` moves behind the element.
-bool element_matches(std::string_view pattern, std::size_t& at, char c) {
-  char p = pattern[at++];
-  if (p == '?') return true;
-  if (p == '[') return in_class(pattern, at, c);
-  if (p == '\\' && at < pattern.size()) p = pattern[at++];
-  return p == c;
-}
-
-// The path is one of these or below one of them.
-bool below_any(const std::vector<std::string>& roots, std::string_view path) {
-  return std::ranges::any_of(roots, [&](std::string_view root) {
-    while (root.size() > 1 && root.back() == '/') root.remove_suffix(1);
-    return path.starts_with(root) &&
-           (path.size() == root.size() || root.back() == '/' || path[root.size()] == '/');
-  });
-}
-
-bool text_matches(const Test& test, std::string_view value) {
-  switch (test.op) {
-    case Operator::equal:
-      return value == test.text;
-    case Operator::not_equal:
-      return value != test.text;
-    case Operator::in:
-    case Operator::intersects:
-      return test.set.find(value) != test.set.end();
-    case Operator::starts_with:
-      return value.starts_with(test.text);
-    case Operator::ends_with:
-      return value.ends_with(test.text);
-    case Operator::contains:
-      return value.find(test.text) != value.npos;
-    case Operator::icontains:
-      return lower(value).find(test.text) != std::string::npos;
-    case Operator::glob:
-      return glob_matches(test.text, value);
-    case Operator::iglob:
-      return glob_matches(test.text, lower(value));
-    case Operator::pmatch:
-      return below_any(test.texts, value);
-    default:
-      return false;
-  }
-}
-
-bool number_matches(const Test& test, std::int64_t value) {
-  auto with = [&](auto compare) {
-    return std::ranges::any_of(test.numbers, [&](std::int64_t n) { return compare(value, n); });
-  };
-  switch (test.op) {
-    case Operator::equal:
-    case Operator::in:
-    case Operator::intersects:
-      return with(std::equal_to<>());
-    case Operator::not_equal:
-      return !with(std::equal_to<>());
-    case Operator::less:
-      return with(std::less<>());
-    case Operator::less_equal:
-      return with(std::less_equal<>());
-    case Operator::greater:
-      return with(std::greater<>());
-    case Operator::greater_equal:
-      return with(std::greater_equal<>());
-    default:
-      return false;
-  }
-}
-
-bool address_matches(const Test& test, const IpAddress& value) {
-  bool within = std::ranges::any_of(
-      test.ranges, [&](const AddressRange& range) { return range.contains(value); });
-  return test.op == Operator::not_equal ? !within : within;
-}
-
-bool truth_matches(const Test& test, bool value) {
-  bool among = std::ranges::find(test.truths, value) != test.truths.end();
-  return test.op == Operator::not_equal ? !among : among;
-}
+// What reading a field takes, in nanoseconds, about; a field of the table's first prefix that fits.
+struct ReadCost {
+  std::string_view prefix;
+  double cost;
+};
+constexpr ReadCost kReadCosts[] = {
+    // Read from the process itself while the event waits: never before anything else can decide.
+    {"proc.exe_sha256", 1e8},
+    {"proc.env", 1e7},
+    // Put together from several parts.
+    {"proc.args", 150},
+    {"proc.cmdline", 150},
+    {"proc.cmd", 150},
+    {"proc.exeline", 150},
+    {"evt.arg", 150},
+    {"evt.info", 150},
+    {"evt.time", 300},
+    {"evt.datetime", 300},
+    // Looked up: ancestors one by one, users by name, what a runtime says of a container.
+    {"proc.pid", 4},
+    {"proc.ppid", 4},
+    {"proc.p", 250},
+    {"proc.a", 250},
+    {"proc.sid", 250},
+    {"proc.sname", 250},
+    {"user.", 60},
+    {"group.", 60},
+    {"container.id", 4},
+    {"container.", 150},
+    {"k8s.", 150},
+    {"", 4},
+};
+constexpr double kTransformCost = 60;
+const FieldValue kNone;
 
 }  // namespace
 
-bool AddressRange::contains(const IpAddress& address) const {
-  if (address.family != base.family || address.family == 0) return false;
-  for (unsigned bit = 0; bit < bits; bit += 8) {
-    unsigned kept = std::min(8u, bits - bit);
-    auto mask = static_cast<std::uint8_t>(0xff << (8 - kept));
-    if ((address.bytes[bit / 8] ^ base.bytes[bit / 8]) & mask) return false;
-  }
-  return true;
+FilterGraph::FilterGraph() {
+  nodes_.push_back({.kind = Node::Kind::never});
+  nodes_.push_back({.kind = Node::Kind::always, .chance = 1});
 }
 
-bool glob_matches(std::string_view pattern, std::string_view text) {
-  // Backtracks to the last star only, which is enough: an earlier one could not do better.
-  std::size_t p = 0, t = 0, star = pattern.npos, resume = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = ++p;
-      resume = t;
-      continue;
-    }
-    auto next = p;
-    if (p < pattern.size() && element_matches(pattern, next, text[t])) {
-      p = next;
-      ++t;
-      continue;
-    }
-    if (star == pattern.npos) return false;
-    p = star;
-    t = ++resume;
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
+std::size_t FilterGraph::source(Source source) {
+  auto [known, added] = source_names_.try_emplace(source.name, sources_.size());
+  if (added) sources_.push_back(std::move(source));
+  return known->second;
 }
 
-bool matches(const Test& test, const FieldValue& value) {
-  if (std::holds_alternative<std::monostate>(value)) return false;
-  if (test.op == Operator::exists) return true;
+void FilterGraph::seal() {
+  source_names_ = {};
+  comparison_keys_ = {};
+  groups_ = {};
+}
 
-  // Of several values one must match. Falco's exception: an address or port that must differ has to
-  // differ at both ends, while `proc.aname != x` asks for any ancestor of another name.
-  auto any_of = [&](const auto& values, auto one_matches, bool each_must_differ) {
-    if (each_must_differ && test.op == Operator::not_equal) {
-      return std::ranges::all_of(values, [&](const auto& v) { return one_matches(test, v); });
+double FilterGraph::read_cost(std::size_t index) const {
+  const Source& source = sources_[index];
+  double cost = source.transformer ? kTransformCost : 0;
+  for (auto operand : source.operands) cost += read_cost(operand);
+  if (!source.field) return cost;
+  auto fits = [&](const ReadCost& entry) { return source.field->name.starts_with(entry.prefix); };
+  return std::ranges::find_if(kReadCosts, fits)->cost;
+}
+
+NodeId FilterGraph::add(Node node) {
+  nodes_.push_back(node);
+  return static_cast<NodeId>(nodes_.size() - 1);
+}
+
+const NodeId* FilterGraph::find_comparison(const std::string& key) const {
+  auto known = comparison_keys_.find(key);
+  return known == comparison_keys_.end() ? nullptr : &known->second;
+}
+
+NodeId FilterGraph::comparison(const std::string& key, Comparison comparison) {
+  auto [known, added] = comparison_keys_.try_emplace(key, 0);
+  if (!added) return known->second;
+  Node node{.kind = Node::Kind::comparison,
+            .first = static_cast<std::uint32_t>(comparisons_.size())};
+  node.cost = comparison.cost() + read_cost(comparison.left);
+  if (comparison.right) node.cost += read_cost(*comparison.right);
+  node.chance = comparison.chance();
+  comparisons_.push_back(std::move(comparison));
+  return known->second = add(node);
+}
+
+NodeId FilterGraph::negation(NodeId of) {
+  if (of == kNever) return kAlways;
+  if (of == kAlways) return kNever;
+  const Node inner = nodes_[of];
+  if (inner.kind == Node::Kind::negation) return children_[inner.first];
+  auto [known, added] = groups_.try_emplace({Node::Kind::negation, {of}}, 0);
+  if (!added) return known->second;
+  Node node{.kind = Node::Kind::negation, .depth = inner.depth + 1};
+  node.first = static_cast<std::uint32_t>(children_.size());
+  node.count = 1;
+  node.cost = inner.cost;
+  node.chance = 1 - inner.chance;
+  children_.push_back(of);
+  return known->second = add(node);
+}
+
+NodeId FilterGraph::group(Node::Kind kind, std::vector<NodeId> parts) {
+  bool conjunction = kind == Node::Kind::all;
+  NodeId neutral = conjunction ? kAlways : kNever, decisive = conjunction ? kNever : kAlways;
+  std::vector<NodeId> members;
+  for (NodeId part : parts) {
+    const Node& node = nodes_[part];
+    if (node.kind == kind && members.size() + node.count <= kMaxJoined) {
+      auto inner = children(node);
+      members.insert(members.end(), inner.begin(), inner.end());
+    } else {
+      members.push_back(part);
     }
-    return std::ranges::any_of(values, [&](const auto& v) { return one_matches(test, v); });
+  }
+  std::ranges::sort(members);
+  members.erase(std::unique(members.begin(), members.end()), members.end());
+  std::erase(members, neutral);
+  if (std::ranges::find(members, decisive) != members.end()) return decisive;
+  if (members.empty()) return neutral;
+  if (members.size() == 1) return members.front();
+
+  auto [known, added] = groups_.try_emplace({kind, members}, 0);
+  if (!added) return known->second;
+  // The order that costs least if the parts are independent: by cost for each decision.
+  auto rank = [&](NodeId id) {
+    const Node& node = nodes_[id];
+    double decides = conjunction ? 1 - node.chance : node.chance;
+    return node.cost / std::max(decides, 1e-6);
   };
-  if (auto text = std::get_if<std::string_view>(&value)) return text_matches(test, *text);
-  if (auto number = std::get_if<std::int64_t>(&value)) return number_matches(test, *number);
-  if (auto truth = std::get_if<bool>(&value)) return truth_matches(test, *truth);
-  if (auto address = std::get_if<IpAddress>(&value)) return address_matches(test, *address);
-  if (auto texts = std::get_if<std::vector<std::string_view>>(&value)) {
-    return any_of(*texts, text_matches, false);
+  std::ranges::stable_sort(members, {}, rank);
+  Node node{.kind = kind};
+  node.first = static_cast<std::uint32_t>(children_.size());
+  node.count = static_cast<std::uint32_t>(members.size());
+  double reached = 1;
+  for (NodeId id : members) {
+    const Node& member = nodes_[id];
+    node.depth = std::max(node.depth, member.depth + 1);
+    node.cost += reached * member.cost;
+    reached *= conjunction ? member.chance : 1 - member.chance;
   }
-  if (auto numbers = std::get_if<std::vector<std::int64_t>>(&value)) {
-    return any_of(*numbers, number_matches, test.use.field->name.starts_with("fd."));
-  }
-  return any_of(std::get<std::vector<IpAddress>>(value), address_matches, true);
+  node.chance = conjunction ? reached : 1 - reached;
+  children_.insert(children_.end(), members.begin(), members.end());
+  return known->second = add(node);
 }
 
-void Evaluation::resize(std::size_t slots, std::size_t memos) {
-  slots_.assign(slots, {});
-  memos_.assign(memos + 1, {});
+void Evaluation::attach(const FilterGraph& graph) {
+  graph_ = &graph;
+  event_ = nullptr;
+  round_ = 0;
+  slots_.assign(graph.sources().size(), {});
+  answers_.assign(graph.size(), 0);
 }
 
 void Evaluation::begin(const RuleEvent& event) {
@@ -188,34 +167,58 @@ void Evaluation::begin(const RuleEvent& event) {
   ++round_;
 }
 
-const FieldValue& Evaluation::value(const FieldUse& use) {
-  Slot& slot = slots_[use.slot];
+const FieldValue& Evaluation::value(std::size_t source) {
+  Slot& slot = slots_[source];
   if (slot.round != round_) {
-    slot.value = use.field->get(*event_, use.argument);
     slot.round = round_;
+    slot.value = read(graph_->sources()[source]);
   }
   return slot.value;
 }
 
-bool Evaluation::matches(const Filter& filter) {
-  if (filter.memo != 0 && memos_[filter.memo].round == round_) return memos_[filter.memo].answer;
+FieldValue Evaluation::read(const Source& source) {
+  if (source.field) return source.field->get(*event_, source.argument);
+  if (source.transformer) {
+    std::vector<FieldValue> operands;
+    for (auto operand : source.operands) {
+      operands.push_back(value(operand));
+      if (std::holds_alternative<std::monostate>(operands.back())) return {};
+    }
+    return source.transformer->apply(*event_, operands, source.argument);
+  }
+  if (source.type.plurality == Plurality::one) return std::string_view(source.texts.front());
+  return std::vector<std::string_view>(source.texts.begin(), source.texts.end());
+}
+
+bool Evaluation::matches(NodeId id) {
+  std::uint64_t& known = answers_[id];
+  if (known >> 1 == round_) return known & 1;
+  const Node& node = graph_->node(id);
   bool answer = false;
-  auto child = [&](const auto& c) { return matches(*c); };
-  switch (filter.kind) {
-    case Filter::Kind::all:
-      answer = std::ranges::all_of(filter.children, child);
+  auto part = [&](NodeId child) { return matches(child); };
+  switch (node.kind) {
+    case Node::Kind::never:
       break;
-    case Filter::Kind::any:
-      answer = std::ranges::any_of(filter.children, child);
+    case Node::Kind::always:
+      answer = true;
       break;
-    case Filter::Kind::negation:
-      answer = !matches(*filter.children.front());
+    case Node::Kind::comparison: {
+      const Comparison& comparison = graph_->comparison(node);
+      const FieldValue& left = value(comparison.left);
+      answer = comparison.matches(left, comparison.right ? value(*comparison.right) : kNone);
       break;
-    case Filter::Kind::test:
-      answer = security::matches(filter.test, value(filter.test.use));
+    }
+    case Node::Kind::negation:
+      answer = !matches(graph_->children(node).front());
+      break;
+    case Node::Kind::all:
+      answer = std::ranges::all_of(graph_->children(node), part);
+      break;
+    case Node::Kind::any:
+      answer = std::ranges::any_of(graph_->children(node), part);
       break;
   }
-  if (filter.memo != 0) memos_[filter.memo] = {round_, answer};
+  known = round_ << 1 | answer;
   return answer;
 }
 

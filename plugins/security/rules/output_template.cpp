@@ -7,6 +7,9 @@
 namespace trivet::security {
 namespace {
 
+// A padded field is for people: wider than any line of theirs is a mistake.
+constexpr std::size_t kMaxWidth = 1000;
+
 Scalar scalar(const FieldValue& value) {
   if (std::holds_alternative<std::monostate>(value)) return {};
   if (auto number = std::get_if<std::int64_t>(&value)) return *number;
@@ -14,54 +17,65 @@ Scalar scalar(const FieldValue& value) {
   return show(value);
 }
 
+std::size_t take_width(Lexer& lexer) {
+  std::size_t width = 0;
+  while (std::isdigit(static_cast<unsigned char>(lexer.here()))) {
+    width = std::min(kMaxWidth, width * 10 + static_cast<std::size_t>(lexer.here() - '0'));
+    lexer.move_to(lexer.at() + 1);
+  }
+  return width;
+}
+
+// A full stop that ends the sentence is not the field's.
+void give_back_full_stops(Lexer& lexer, Operand& operand) {
+  auto& name = operand.name.text;
+  while (operand.kind == Operand::Kind::field && !operand.argument && name.ends_with('.')) {
+    name.pop_back();
+    lexer.move_to(lexer.at() - 1);
+  }
+}
+
 }  // namespace
 
 std::variant<OutputTemplate, ConditionProblem> OutputTemplate::parse(std::string_view text,
-                                                                     const Resolve& resolve) {
+                                                                     SourceResolver& sources) {
   // YAML's folded text ends with a line break.
   text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
   OutputTemplate out;
   std::string before;
-  std::size_t at = !text.empty() && text.front() == '*' ? 1 : 0;
-  while (at < text.size()) {
-    if (text[at] != '%') {
-      before += text[at++];
+  Lexer lexer(text);
+  if (lexer.here() == '*') lexer.move_to(1);
+  while (!lexer.done()) {
+    char c = lexer.here();
+    auto start = lexer.at();
+    lexer.move_to(start + 1);
+    if (c != '%') {
+      before += c;
       continue;
     }
-    auto start = at++;
-    if (at < text.size() && text[at] == '%') {
+    if (lexer.here() == '%') {
       before += '%';
-      ++at;
+      lexer.move_to(start + 2);
       continue;
     }
-    auto end = at;
-    while (end < text.size() && (std::isalnum(static_cast<unsigned char>(text[end])) ||
-                                 text[end] == '_' || text[end] == '.')) {
-      ++end;
-    }
-    // A full stop that ends the sentence is not the field's.
-    while (end > at && text[end - 1] == '.') --end;
-    auto name = text.substr(at, end - at);
-    if (name.empty()) {
+    auto width = take_width(lexer);
+    if (!std::isalpha(static_cast<unsigned char>(lexer.here()))) {
       return ConditionProblem{start,
                               "a field's name must follow \"%\"; write \"%%\" for a percent sign"};
     }
-    at = end;
-    std::string_view argument;
-    if (at < text.size() && text[at] == '[') {
-      auto close = text.find(']', at);
-      if (close == text.npos)
-        return ConditionProblem{at, "this bracket is never closed: add \"]\""};
-      argument = text.substr(at + 1, close - at - 1);
-      at = close + 1;
-    }
-    auto use = resolve(name, argument, start + 1);
-    if (auto problem = std::get_if<ConditionProblem>(&use)) return *problem;
-    out.parts_.push_back({std::move(before), std::string(text.substr(start + 1, at - start - 1)),
-                          std::get<FieldUse>(use)});
+    auto name_start = lexer.at();
+    auto operand = parse_operand(lexer);
+    if (!operand) return *lexer.problem();
+    give_back_full_stops(lexer, *operand);
+    if (operand->name.text == "container.info") continue;
+    auto source = sources.resolve(*operand);
+    if (auto problem = std::get_if<ConditionProblem>(&source)) return *problem;
+    out.parts_.push_back({std::move(before),
+                          std::string(text.substr(name_start, lexer.at() - name_start)),
+                          std::get<std::size_t>(source), width});
     before.clear();
   }
-  out.parts_.push_back({std::move(before), "", {}});
+  out.parts_.push_back({std::move(before), "", 0, 0});
   return out;
 }
 
@@ -70,8 +84,10 @@ std::string OutputTemplate::fill(Evaluation& evaluation, Fields& fields) const {
   for (const auto& part : parts_) {
     out += part.text;
     if (part.name.empty()) continue;
-    const FieldValue& value = evaluation.value(part.use);
-    out += show(value);
+    const FieldValue& value = evaluation.value(part.source);
+    auto shown = show(value);
+    if (part.width > 0) shown.resize(part.width, ' ');
+    out += shown;
     if (part.name == "evt.time") continue;  // the alert has it as a number, as Falco's JSON
     if (std::ranges::find(fields.items, part.name, &std::pair<std::string, Scalar>::first) ==
         fields.items.end()) {
@@ -79,6 +95,14 @@ std::string OutputTemplate::fill(Evaluation& evaluation, Fields& fields) const {
     }
   }
   return out;
+}
+
+std::vector<std::string> OutputTemplate::fields() const {
+  std::vector<std::string> names;
+  for (const auto& part : parts_) {
+    if (!part.name.empty()) names.push_back(part.name);
+  }
+  return names;
 }
 
 }  // namespace trivet::security

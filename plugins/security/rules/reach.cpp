@@ -5,16 +5,12 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <functional>
 #include <limits>
 #include <optional>
 #include <set>
-#include <unordered_map>
 
 namespace trivet::security {
 namespace {
-
-enum class Truth { no, maybe, yes };
 
 Truth certain(bool answer) {
   return answer ? Truth::yes : Truth::no;
@@ -25,9 +21,9 @@ struct Range {
   std::int64_t high = std::numeric_limits<std::int64_t>::max();
 };
 
-Truth range_matches(const Test& test, const Range& range) {
+Truth range_matches(const Comparison& comparison, const Range& range) {
   auto one = [&](std::int64_t n) {
-    switch (test.op) {
+    switch (comparison.op) {
       case Operator::less:
         return range.high < n ? Truth::yes : range.low >= n ? Truth::no : Truth::maybe;
       case Operator::less_equal:
@@ -41,57 +37,12 @@ Truth range_matches(const Test& test, const Range& range) {
         return range.low == range.high ? Truth::yes : Truth::maybe;
     }
   };
-  if (test.op == Operator::exists) return Truth::yes;
+  if (comparison.op == Operator::exists) return Truth::yes;
   Truth best = Truth::no;
-  for (std::int64_t n : test.numbers) best = std::max(best, one(n));
-  if (test.op != Operator::not_equal) return best;
+  for (std::int64_t n : comparison.numbers) best = std::max(best, one(n));
+  if (comparison.op != Operator::not_equal) return best;
   return best == Truth::yes ? Truth::no : best == Truth::no ? Truth::yes : Truth::maybe;
 }
-
-// What is known of the events of one kind, and nothing more.
-using Judge = std::function<Truth(const Test&)>;
-
-class Supposition {
- public:
-  explicit Supposition(Judge judge) : judge_(std::move(judge)) {}
-
-  Truth of(const Filter& filter) {
-    if (filter.memo != 0) {
-      if (auto known = memos_.find(filter.memo); known != memos_.end()) return known->second;
-    }
-    Truth answer = Truth::maybe;
-    switch (filter.kind) {
-      case Filter::Kind::test:
-        answer = judge_(filter.test);
-        break;
-      case Filter::Kind::negation: {
-        Truth inner = of(*filter.children.front());
-        answer = inner == Truth::yes ? Truth::no : inner == Truth::no ? Truth::yes : Truth::maybe;
-        break;
-      }
-      case Filter::Kind::all:
-        answer = Truth::yes;
-        for (const auto& child : filter.children) {
-          answer = std::min(answer, of(*child));
-          if (answer == Truth::no) break;
-        }
-        break;
-      case Filter::Kind::any:
-        answer = Truth::no;
-        for (const auto& child : filter.children) {
-          answer = std::max(answer, of(*child));
-          if (answer == Truth::yes) break;
-        }
-        break;
-    }
-    if (filter.memo != 0) memos_.emplace(filter.memo, answer);
-    return answer;
-  }
-
- private:
-  Judge judge_;
-  std::unordered_map<std::size_t, Truth> memos_;
-};
 
 // An event of which only the type and the profile are real.
 RuleEvent sample(std::size_t type, unsigned profile) {
@@ -120,22 +71,26 @@ std::optional<Range> range_of(std::string_view field, const RuleEvent& event) {
   return std::nullopt;
 }
 
-Truth judge(const Test& test, const RuleEvent& event) {
-  std::string_view field = test.use.field->name;
+// What a comparison with constants answers for the events of one kind.
+Truth judge_field(const Comparison& comparison, const Source& source, const RuleEvent& event) {
+  std::string_view field = source.field->name;
   bool is_fd = field.starts_with("fd.");
   bool has_fd = is_open(event.type) || is_connect(event.type);
   if (is_fd && !has_fd) return Truth::no;  // no value
-  if (auto range = range_of(field, event)) return range_matches(test, *range);
+  if (auto range = range_of(field, event); range && comparison.modifier == Modifier::none) {
+    return range_matches(comparison, *range);
+  }
   bool decided = std::ranges::find(kDecided, field) != kDecided.end() ||
                  ((field == "fd.type" || field == "fd.typechar") && is_open(event.type)) ||
                  std::ranges::find(kDecidedOfSockets, field) != kDecidedOfSockets.end() ||
                  (field == "evt.is_open_exec" && !is_open(event.type)) ||
                  (field == "evt.res" && !event.failed());
   if (!decided) return Truth::maybe;
-  return certain(matches(test, test.use.field->get(event, test.use.argument)));
+  return certain(comparison.matches(source.field->get(event, source.argument), {}));
 }
 
-// The profiles that calls of a type can have.
+}  // namespace
+
 std::vector<unsigned> profiles_of(std::size_t type) {
   if (type == kExecve) return {0};
   if (!is_open(type)) return {0, PROFILE_FAILED};
@@ -149,20 +104,6 @@ std::vector<unsigned> profiles_of(std::size_t type) {
   return profiles;
 }
 
-void collect_unbuilt_types(const Filter& filter, std::set<const Filter*>& seen,
-                           std::set<std::string>& names) {
-  if (!seen.insert(&filter).second) return;
-  for (const auto& child : filter.children) collect_unbuilt_types(*child, seen, names);
-  if (filter.kind != Filter::Kind::test || filter.test.use.field->name != "evt.type") return;
-  auto add = [&](const std::string& name) {
-    if (is_event_type(name) && !is_built_event_type(name)) names.insert(name);
-  };
-  add(filter.test.text);
-  for (const auto& name : filter.test.set) add(name);
-}
-
-}  // namespace
-
 bool Reach::none() const {
   return std::ranges::all_of(profiles, [](std::uint16_t p) { return p == 0; });
 }
@@ -172,31 +113,78 @@ Reach& Reach::operator|=(const Reach& other) {
   return *this;
 }
 
-Reach reach_of(const Filter& filter) {
-  Reach reach;
-  for (std::size_t type = 0; type < kEventTypes.size(); ++type) {
-    for (unsigned profile : profiles_of(type)) {
-      RuleEvent event = sample(type, profile);
-      Supposition supposition([&](const Test& test) { return judge(test, event); });
-      if (supposition.of(filter) != Truth::no) {
-        reach.profiles[type] |= static_cast<std::uint16_t>(1u << profile);
+Specializer::Specializer(FilterGraph& graph, std::size_t type, unsigned profile)
+    : Specializer(graph, [&graph, event = std::make_shared<const RuleEvent>(sample(type, profile))](
+                             const Comparison& comparison) {
+        const Source& source = graph.sources()[comparison.left];
+        // What a transformer makes of a value, or another field holds, is not known.
+        if (!source.field || comparison.right) return Truth::maybe;
+        return judge_field(comparison, source, *event);
+      }) {}
+
+NodeId Specializer::of(NodeId id) {
+  if (auto known = done_.find(id); known != done_.end()) return known->second;
+  const Node node = graph_.node(id);
+  NodeId result = id;
+  switch (node.kind) {
+    case Node::Kind::never:
+    case Node::Kind::always:
+      break;
+    case Node::Kind::comparison: {
+      Truth truth = judge_(graph_.comparison(node));
+      if (truth != Truth::maybe) {
+        result = truth == Truth::yes ? FilterGraph::kAlways : FilterGraph::kNever;
       }
+      break;
+    }
+    case Node::Kind::negation:
+      result = graph_.negation(of(graph_.children(node).front()));
+      break;
+    case Node::Kind::all:
+    case Node::Kind::any: {
+      // Copied: the graph grows.
+      auto children = graph_.children(node);
+      std::vector<NodeId> parts(children.begin(), children.end());
+      for (NodeId& part : parts) part = of(part);
+      result = node.kind == Node::Kind::all ? graph_.all(std::move(parts))
+                                            : graph_.any(std::move(parts));
+      break;
     }
   }
-  return reach;
+  done_.emplace(id, result);
+  return result;
 }
 
-std::vector<std::string> unbuilt_event_types(const Filter& filter) {
-  std::set<const Filter*> seen;
+std::vector<std::string> unbuilt_event_types(FilterGraph& graph, NodeId condition) {
+  std::set<NodeId> seen;
   std::set<std::string> mentioned;
-  collect_unbuilt_types(filter, seen, mentioned);
+  std::vector<NodeId> open = {condition};
+  while (!open.empty()) {
+    NodeId id = open.back();
+    open.pop_back();
+    if (!seen.insert(id).second) continue;
+    const Node& node = graph.node(id);
+    if (node.kind != Node::Kind::comparison) {
+      for (NodeId child : graph.children(node)) open.push_back(child);
+      continue;
+    }
+    const Comparison& comparison = graph.comparison(node);
+    const Field* field = graph.sources()[comparison.left].field;
+    if (!field || field->name != "evt.type") continue;
+    auto add = [&](const std::string& name) {
+      if (is_event_type(name) && !is_built_event_type(name)) mentioned.insert(name);
+    };
+    for (const auto& name : comparison.texts) add(name);
+    for (const auto& name : comparison.text_set) add(name);
+  }
   std::vector<std::string> wanted;
   for (const auto& name : mentioned) {
-    Supposition supposition([&](const Test& test) {
-      if (test.use.field->name != "evt.type") return Truth::maybe;
-      return certain(matches(test, std::string_view(name)));
+    Specializer specializer(graph, [&](const Comparison& comparison) {
+      const Field* field = graph.sources()[comparison.left].field;
+      if (!field || field->name != "evt.type" || comparison.right) return Truth::maybe;
+      return certain(comparison.matches(std::string_view(name), {}));
     });
-    if (supposition.of(filter) != Truth::no) wanted.push_back(name);
+    if (specializer.of(condition) != FilterGraph::kNever) wanted.push_back(name);
   }
   return wanted;
 }

@@ -14,13 +14,17 @@
 
 namespace trivet::security {
 
+// Switches the rules of a name (* stands for any letters) or a tag.
+struct SelectionStep {
+  bool enable = false;
+  bool by_tag = false;
+  std::string pattern;
+};
+
 // Which of the rules that the files define are wanted.
 struct Selection {
-  Priority floor = Priority::debug;        // and more urgent ones
-  std::vector<std::string> disable_rules;  // names; * stands for any letters
-  std::vector<std::string> disable_tags;
-  std::vector<std::string> enable_rules;  // after disabling
-  std::vector<std::string> enable_tags;
+  Priority floor = Priority::debug;  // and more urgent ones
+  std::vector<SelectionStep> steps;  // in order: a later one wins
 };
 
 struct Rule {
@@ -28,7 +32,7 @@ struct Rule {
   Priority priority = Priority::debug;
   std::string source;
   std::vector<std::string> tags;
-  std::shared_ptr<const Filter> filter;
+  NodeId filter = FilterGraph::kNever;
   OutputTemplate output;
   Reach reach;
 };
@@ -36,41 +40,44 @@ struct Rule {
 enum class RuleState { loaded, skipped, disabled };
 std::string_view name_of(RuleState state);
 
-// What became of a rule that the files define.
+// What became of a rule that the files define, and what they say of it.
 struct RuleStatus {
-  std::string name;
-  Priority priority = Priority::debug;
+  RuleDefinition definition;
   RuleState state = RuleState::loaded;
-  std::string
-      reason;  // why it is skipped, or what it does not see; empty if there is nothing to say
-  Place place;
+  std::string reason;  // why it is not judged, or what it does not see; empty: nothing to say
+  std::vector<std::string> event_types;  // that it is judged on
+};
+
+// A rule with what remains of its condition for the events of one kind.
+struct Candidate {
+  const Rule* rule = nullptr;
+  NodeId filter = FilterGraph::kNever;
 };
 
 class RuleSet {
  public:
-  // Rules that could match events of a type, in the order of the files.
-  const std::vector<const Rule*>& of_type(std::size_t type) const { return by_type_[type]; }
+  // Rules that could match events of that type and profile, in the order of the files.
+  const std::vector<Candidate>& candidates(std::size_t type, unsigned profile) const {
+    return candidates_[type][profile];
+  }
   const std::vector<std::unique_ptr<Rule>>& rules() const { return rules_; }
   const std::vector<RuleStatus>& statuses() const { return statuses_; }
   // What the kernel must tell for all of them together.
   const Reach& reach() const { return reach_; }
-  std::size_t slots() const { return slots_; }
-  std::size_t memos() const { return memos_; }
+  const FilterGraph& graph() const { return *graph_; }
 
  private:
-  friend struct LoadedRules load_rules(const std::vector<TextFile>&, const Selection&);
+  friend class RuleLoader;
+  std::unique_ptr<FilterGraph> graph_ = std::make_unique<FilterGraph>();
   std::vector<std::unique_ptr<Rule>> rules_;
-  std::array<std::vector<const Rule*>, kEventTypes.size()> by_type_;
+  std::array<std::array<std::vector<Candidate>, PROFILE_COUNT>, kEventTypes.size()> candidates_;
   std::vector<RuleStatus> statuses_;
   Reach reach_;
-  std::size_t slots_ = 0;
-  std::size_t memos_ = 0;
 };
 
 struct LoadedRules {
   RuleSet rules;
-  std::vector<Error> errors;    // the files cannot be used
-  std::vector<Error> warnings;  // rules skipped, or that see less than they ask for
+  Findings findings;  // errors: the files cannot be used
 };
 
 LoadedRules load_rules(const std::vector<TextFile>& files, const Selection& selection);

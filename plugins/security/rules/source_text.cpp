@@ -36,6 +36,11 @@ SourceText::SourceText(std::string value, std::shared_ptr<const TextFile> file, 
   parts_.push_back({0, std::move(file), line, column});
 }
 
+SourceText SourceText::made(std::string value, const Place& place) {
+  auto file = std::make_shared<const TextFile>(TextFile{place.file, ""});
+  return SourceText(std::move(value), std::move(file), place.line, place.column);
+}
+
 void SourceText::append(const SourceText& other) {
   if (other.parts_.empty()) return;
   if (!text_.empty()) text_ += ' ';

@@ -21,6 +21,9 @@ class SourceText {
   SourceText(std::string value, std::shared_ptr<const TextFile> file, std::uint32_t line,
              std::uint32_t column);
 
+  // Text that stands for what was written at a place, such as a value of an exception.
+  static SourceText made(std::string value, const Place& place);
+
   const std::string& text() const { return text_; }
   // Adds a blank and what another place wrote.
   void append(const SourceText& other);
@@ -29,8 +32,8 @@ class SourceText {
 
  private:
   struct Part {
-    std::size_t offset;  // in text_
-    std::shared_ptr<const TextFile> file;
+    std::size_t offset;                    // in text_
+    std::shared_ptr<const TextFile> file;  // without its text where the part was made
     std::uint32_t line;
     std::uint32_t column;
   };

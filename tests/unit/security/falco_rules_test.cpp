@@ -57,12 +57,12 @@ TEST_CASE("the stable rules load, and what is skipped says why") {
   auto text = host.files.read(file);
   REQUIRE(text.has_value());
   auto loaded = load_rules({*text}, {});
-  for (const auto& error : loaded.errors) MESSAGE(error.to_string());
-  CHECK(loaded.errors.empty());
+  for (const auto& error : loaded.findings.errors) MESSAGE(error.to_string());
+  CHECK(loaded.findings.errors.empty());
   std::map<std::string, RuleStatus> by_name;
   for (const auto& status : loaded.rules.statuses()) {
-    by_name[status.name] = status;
-    INFO(status.name << ": " << name_of(status.state) << ": " << status.reason);
+    by_name[status.definition.name] = status;
+    INFO(status.definition.name << ": " << name_of(status.state) << ": " << status.reason);
     if (status.state == RuleState::skipped) CHECK_FALSE(status.reason.empty());
   }
   CHECK(by_name.size() == 25);
@@ -90,8 +90,8 @@ TEST_CASE("the incubating rules have no error") {
   auto text = host.files.read(file);
   REQUIRE(text.has_value());
   auto loaded = load_rules({*text}, {});
-  for (const auto& error : loaded.errors) MESSAGE(error.to_string());
-  CHECK(loaded.errors.empty());
+  for (const auto& error : loaded.findings.errors) MESSAGE(error.to_string());
+  CHECK(loaded.findings.errors.empty());
 }
 
 TEST_CASE("Read sensitive file untrusted: cat reads /etc/shadow, by whatever path") {

@@ -9,30 +9,37 @@
 namespace trivet::security {
 namespace {
 
-std::shared_ptr<const Filter> compiled(const std::string& condition) {
-  static Definitions none;
-  Compiler compiler(none);
-  auto file = std::make_shared<const TextFile>(TextFile{"f", condition});
-  auto result = compiler.condition(SourceText(condition, file, 1, 1));
-  REQUIRE(std::holds_alternative<std::shared_ptr<const Filter>>(result));
-  return std::get<std::shared_ptr<const Filter>>(result);
-}
+// A graph of one condition.
+struct Compiled {
+  Definitions none;
+  FilterGraph graph;
+  NodeId root = FilterGraph::kNever;
 
-// The types and profiles as text: "openat:read,openat:read|failed".
+  explicit Compiled(const std::string& condition) {
+    Compiler compiler(none, graph);
+    auto file = std::make_shared<const TextFile>(TextFile{"f", condition});
+    auto result = compiler.condition(SourceText(condition, file, 1, 1));
+    REQUIRE(std::holds_alternative<NodeId>(result));
+    root = std::get<NodeId>(result);
+  }
+};
+
+// The types and profiles as text: "openat:.r.r!".
 std::string reach(const std::string& condition) {
+  Compiled compiled(condition);
   std::string out;
-  auto reached = reach_of(*compiled(condition));
   for (std::size_t type = 0; type < kEventTypes.size(); ++type) {
-    if (!reached.profiles[type]) continue;
-    out.append(out.empty() ? "" : " ").append(kEventTypes[type]).append(":");
-    for (unsigned p = 0; p < PROFILE_COUNT; ++p) {
-      if (!(reached.profiles[type] >> p & 1)) continue;
-      out += '.';
-      if (p & PROFILE_READ) out += 'r';
-      if (p & PROFILE_WRITE) out += 'w';
-      if (p & PROFILE_DIRECTORY) out += 'd';
-      if (p & PROFILE_FAILED) out += '!';
+    std::string profiles;
+    for (unsigned p : profiles_of(type)) {
+      if (Specializer(compiled.graph, type, p).of(compiled.root) == FilterGraph::kNever) continue;
+      profiles += '.';
+      if (p & PROFILE_READ) profiles += 'r';
+      if (p & PROFILE_WRITE) profiles += 'w';
+      if (p & PROFILE_DIRECTORY) profiles += 'd';
+      if (p & PROFILE_FAILED) profiles += '!';
     }
+    if (profiles.empty()) continue;
+    out.append(out.empty() ? "" : " ").append(kEventTypes[type]).append(":").append(profiles);
   }
   return out;
 }
@@ -69,6 +76,10 @@ TEST_CASE("a condition's reach follows from type, direction, kind of file and fa
        "connect)",
        "execve:."},
       {"evt.type = execve and evt.rawres < 0", ""},
+      {"tolower(evt.type) = connect and evt.type in (connect, execve)", "connect:..! execve:."},
+      {"evt.type startswith anyof (conn, exec)", "connect:..! execve:."},
+      {"evt.type = allof (connect, execve)", ""},
+      {"evt.type = connect and fd.num = anyof (1, 2)", "connect:..!"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.condition);
@@ -78,11 +89,26 @@ TEST_CASE("a condition's reach follows from type, direction, kind of file and fa
 
 TEST_CASE("event types that are asked for but not seen are named") {
   using Names = std::vector<std::string>;
-  CHECK(unbuilt_event_types(*compiled("evt.type in (connect, sendto, sendmsg)")) ==
-        Names{"sendmsg", "sendto"});
-  CHECK(unbuilt_event_types(*compiled("evt.type = connect and not evt.type in (close, dup)")) ==
-        Names{});
-  CHECK(unbuilt_event_types(*compiled("proc.name = x")) == Names{});
+  auto unbuilt = [](const std::string& condition) {
+    Compiled compiled(condition);
+    return unbuilt_event_types(compiled.graph, compiled.root);
+  };
+  CHECK(unbuilt("evt.type in (connect, sendto, sendmsg)") == Names{"sendmsg", "sendto"});
+  CHECK(unbuilt("evt.type = anyof (connect, sendto)") == Names{"sendto"});
+  CHECK(unbuilt("evt.type = connect and not evt.type in (close, dup)") == Names{});
+  CHECK(unbuilt("proc.name = x") == Names{});
+}
+
+TEST_CASE("what remains of a condition for a kind of event asks only what is not known") {
+  Compiled compiled(
+      "evt.type in (openat, connect) and evt.is_open_read = true and fd.typechar = f and fd.num >= "
+      "0 "
+      "and proc.name = cat");
+  Compiled cat("proc.name = cat");
+  auto remains = Specializer(compiled.graph, CALL_OPENAT, PROFILE_READ).of(compiled.root);
+  const Node& node = compiled.graph.node(remains);
+  REQUIRE(node.kind == Node::Kind::comparison);
+  CHECK(compiled.graph.sources()[compiled.graph.comparison(node).left].name == "proc.name");
 }
 
 }  // namespace

@@ -108,14 +108,22 @@ TEST_CASE("32-bit calls have a hook of their own where they are wanted") {
   CHECK(hooks[1].required);
 }
 
-TEST_CASE("rules are switched by name, tag and priority") {
+// What `trivet rules` answers to these words.
+Result<std::string> ask(const SecurityPlugin& plugin, const std::string& verb,
+                        const std::vector<std::string>& words = {}) {
+  for (const auto& offered : plugin.offline_verbs()) {
+    if (offered.name == "rules " + verb) return offered.answer(words);
+  }
+  return Error{"no such verb"};
+}
+
+TEST_CASE("rules are switched by name, tag and priority, the last word winning") {
   auto states = [](const std::string& more) {
     FakeHost host;
     SecurityPlugin plugin;
     REQUIRE(plugin.configure(with_rules(host, kTwoRules, more)).has_value());
-    REQUIRE(plugin.start(host).has_value());
-    auto answer = host.call("rules ls");
-    plugin.stop();
+    auto answer = ask(plugin, "ls");
+    REQUIRE(answer.has_value());
     return *answer;
   };
   CHECK(states("").find("disabled") == std::string::npos);
@@ -128,11 +136,63 @@ TEST_CASE("rules are switched by name, tag and priority") {
   auto mixed = states("disable_rules = [\"*\"]\nenable_tags = [\"T1555\"]");
   CHECK(mixed.find(R"("Shadow read","priority":"Warning","state":"loaded")") != std::string::npos);
   CHECK(mixed.find("disabled by name") != std::string::npos);
+
+  // Falco's `rules:`, in order.
+  struct Row {
+    const char* steps;
+    bool shadow_read, any_shadow;
+  };
+  const Row rows[] = {
+      {R"({disable = {rule = "*"}})", false, false},
+      {R"({disable = {rule = "*"}}, {enable = {tag = "files"}})", true, false},
+      {R"({disable = {rule = "*"}}, {enable = {rule = "Any*"}})", false, true},
+      {R"({enable = {rule = "*"}}, {disable = {tag = "files"}})", false, true},
+      {R"({disable = {rule = "*shad?w*"}})", true, true},
+      {R"({disable = {rule = "*shadow"}}, {enable = {rule = "*"}})", true, true},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.steps);
+    auto answer = states("rules = [" + std::string(row.steps) + "]");
+    CHECK((answer.find(R"("Shadow read","priority":"Warning","state":"loaded")") !=
+           std::string::npos) == row.shadow_read);
+    CHECK((answer.find(R"("Any shadow","priority":"Notice","state":"loaded")") !=
+           std::string::npos) == row.any_shadow);
+  }
+}
+
+TEST_CASE("`trivet rules` shows a rule, the fields and the events") {
+  FakeHost host;
+  SecurityPlugin plugin;
+  REQUIRE(plugin.configure(with_rules(host, kTwoRules)).has_value());
+  auto shown = ask(plugin, "show", {"Any shadow"});
+  REQUIRE(shown.has_value());
+  CHECK(*shown ==
+        R"({"name":"Any shadow","description":"d","priority":"Notice","source":"syscall",)"
+        R"("tags":"","place":"rules.yaml:8:3","state":"loaded","reason":"",)"
+        R"("events":"open, openat",)"
+        R"("condition":"evt.type in (open, openat) and fd.filename = shadow",)"
+        R"("output":"any 100%% %fd.filename"})");
+  CHECK(ask(plugin, "show", {"Any shadw"}).error().message ==
+        "there is no rule \"Any shadw\": did you mean \"Any shadow\"?");
+  CHECK_FALSE(ask(plugin, "show").has_value());
+  CHECK(ask(plugin, "fields")->find(R"({"name":"proc.aname, proc.aname[N]","type":"text",)") !=
+        std::string::npos);
+  CHECK(ask(plugin, "events")
+            ->find(R"({"type":"symlink","seen":true,"arguments":"res, target, linkpath"})") !=
+        std::string::npos);
+  CHECK(ask(plugin, "events")->find(R"({"type":"ptrace","seen":false,"arguments":""})") !=
+        std::string::npos);
 }
 
 TEST_CASE("what is wrong in the table is named with its place") {
   CHECK(refusal(kTwoRules, "disable_rules = [\"Shadow reed\"]") ==
         "trivet.toml:2:17: there is no rule \"Shadow reed\": did you mean \"Shadow read\"?");
+  CHECK(refusal(kTwoRules, "rules = [{disable = {rule = \"Shadow reed\"}}]") ==
+        "trivet.toml:2:9: there is no rule \"Shadow reed\": did you mean \"Shadow read\"?");
+  CHECK(refusal(kTwoRules, "rules = [{disable = {}}]").find("write one of disable and enable") !=
+        std::string::npos);
+  CHECK(refusal(kTwoRules, "rules = [{disabel = {rule = \"*\"}}]").find("disabel") !=
+        std::string::npos);
   CHECK(refusal(kTwoRules, "rule_matchin = \"all\"").find("rule_matching") != std::string::npos);
   CHECK(refusal(kTwoRules, "priority = \"loud\"").starts_with("trivet.toml:2:"));
 }
@@ -141,7 +201,11 @@ TEST_CASE("every error of the files is told, the first first") {
   CHECK(refusal("- rule: a\n  desc: d\n  condition: fd.nme = x\n  output: o\n  priority: info\n"
                 "- rule: b\n  desc: d\n  condition: nosuch\n  output: o\n  priority: info\n") ==
         "rules.yaml:3:14: unknown field \"fd.nme\": did you mean \"fd.name\"?\n"
-        "rules.yaml:8:14: unknown macro \"nosuch\": define it, or compare a field");
+        "    3 |   condition: fd.nme = x\n"
+        "      |              ^\n"
+        "rules.yaml:8:14: unknown macro \"nosuch\": define it, or compare a field\n"
+        "    8 |   condition: nosuch\n"
+        "      |              ^");
 }
 
 TEST_CASE("a record whose parts contradict its size is counted and nothing else") {
