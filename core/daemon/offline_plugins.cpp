@@ -66,7 +66,7 @@ void print_remarks(const Plugin& plugin) {
     std::cerr << "warning: " << remark.to_string() << '\n';
     const auto text = files.read(remark.place.file);
     if (!text) continue;
-    if (const auto line = source_line(remark.place, *text); !line.empty())
+    if (const auto line = source_line(remark.place, text->text); !line.empty())
       std::cerr << line << '\n';
   }
 }
