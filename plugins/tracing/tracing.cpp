@@ -10,6 +10,8 @@
 #include <string_view>
 #include <utility>
 
+#include "tracing/protocols.h"
+
 namespace trivet::tracing {
 namespace {
 
@@ -33,14 +35,19 @@ std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+bool anything_enabled(const Options& options) {
+  return std::ranges::any_of(protocols(),
+                             [&](const Protocol& protocol) { return protocol.enabled(options); });
+}
+
 }  // namespace
 
 Result<void> Tracing::configure(const Config& config) {
   Options options;
-  std::int64_t memory_limit = static_cast<std::int64_t>(options.limits.memory_bytes);
+  std::int64_t memory_limit = 128 << 20;
   double request_timeout = 60;
-  std::int64_t body_limit = static_cast<std::int64_t>(options.conversation.body_limit);
-  options.conversation.redact_headers = default_redact_headers;
+  std::int64_t body_limit = static_cast<std::int64_t>(options.http.body_limit);
+  options.http.redact_headers = default_redact_headers;
 
   ConfigReader read(config);
   read.known("enabled");
@@ -51,28 +58,27 @@ Result<void> Tracing::configure(const Config& config) {
   }
   if (auto http = read.table("http")) {
     ConfigReader read_http(*http);
-    read_http("enabled", options.http);
+    read_http("enabled", options.http.enabled);
     read_http.range("body_limit", body_limit, 0, 16 << 20);
-    read_http("redact_headers", options.conversation.redact_headers);
+    read_http("redact_headers", options.http.redact_headers);
     if (auto done = read_http.finish(); !done) return done;
   }
   if (auto done = read.finish(); !done) return done;
 
-  for (std::string& name : options.conversation.redact_headers) {
+  for (std::string& name : options.http.redact_headers) {
     std::ranges::transform(name, name.begin(), [](char c) {
       return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
     });
   }
-  options.limits.memory_bytes = static_cast<std::size_t>(memory_limit);
-  options.conversation.body_limit = static_cast<std::size_t>(body_limit);
-  options.conversation.request_timeout_ns =
-      static_cast<std::uint64_t>(std::llround(request_timeout * 1e9));
+  memory_limit_ = static_cast<std::size_t>(memory_limit);
+  options.http.body_limit = static_cast<std::size_t>(body_limit);
+  options.request_timeout_ns = static_cast<std::uint64_t>(std::llround(request_timeout * 1e9));
   options_ = std::move(options);
   return {};
 }
 
 std::vector<ObjectSpec> Tracing::objects() const {
-  if (!options_.http) return {};
+  if (!anything_enabled(options_)) return {};
   ObjectSpec payload{
       .name = "payload",
       .hooks = {{.name = "payload",
@@ -85,16 +91,15 @@ std::vector<ObjectSpec> Tracing::objects() const {
       .config = {},
       .map_sizes = {}};
   return {payload.with_config(payload_config{
-      .run_bytes = static_cast<__u32>(options_.conversation.body_limit) + run_allowance_bytes,
-      .open_bytes =
-          std::max(open_bytes, static_cast<std::uint32_t>(options_.conversation.body_limit) +
-                                   run_allowance_bytes)})};
+      .run_bytes = static_cast<__u32>(options_.http.body_limit) + run_allowance_bytes,
+      .open_bytes = std::max(open_bytes, static_cast<std::uint32_t>(options_.http.body_limit) +
+                                             run_allowance_bytes)})};
 }
 
 Result<void> Tracing::start(Host& host) {
-  if (!options_.http) return {};
+  if (!anything_enabled(options_)) return {};
   host_ = &host;
-  connections_ = std::make_unique<Connections>(options_.conversation, options_.limits, *this);
+  connections_ = std::make_unique<Connections>(options_, ConnectionLimits{}, memory_limit_, *this);
   request_metrics_ = std::make_unique<RequestMetrics>(host.metrics());
   host.on<socket_payload_event>([this](const Event<socket_payload_event>& event) {
     connections_->on_payload(event.data, text_of(event.tail));
@@ -129,9 +134,13 @@ void Tracing::stop() noexcept {
   host_ = nullptr;
 }
 
-void Tracing::publish(HttpRequest record) {
-  request_metrics_->observe(record);
-  host_->publish(std::move(record));
+void Tracing::publish(AnyRequest request) {
+  std::visit(
+      [this](auto& record) {
+        request_metrics_->observe(record);
+        host_->publish(std::move(record));
+      },
+      request);
 }
 
 void Tracing::decide(std::uint64_t cookie, payload_verdict verdict) {
@@ -159,24 +168,33 @@ void Tracing::tick() {
 
   Metrics& metrics = host_->metrics();
   const ConnectionCounts& counts = connections_->counts();
+  const Shared& shared = connections_->shared();
   metrics.gauge("trivet_tracing_connections", "TCP connections that are followed")
       .set(static_cast<double>(connections_->size()));
   metrics.gauge("trivet_tracing_memory_bytes", "Memory held for connections, about")
-      .set(static_cast<double>(connections_->memory()));
+      .set(static_cast<double>(connections_->shared().budget.used_bytes));
   const auto follow = [&](const char* name, const char* help, std::uint64_t total) {
     metrics.counter(name, help).follow(static_cast<double>(total));
   };
   follow("trivet_tracing_connections_total", "TCP connections that were seen", counts.opened);
-  follow("trivet_tracing_ignored_total", "Sockets found to carry something else than HTTP/1.x",
+  follow("trivet_tracing_ignored_total", "Sockets found to carry nothing that is followed",
          counts.ignored);
   follow("trivet_tracing_evicted_total", "Connections forgotten for lack of room", counts.evicted);
   follow("trivet_tracing_payload_bytes_total", "Payload told by the kernel, as on the wire",
          counts.bytes);
   follow("trivet_tracing_gaps_total", "Holes in a direction that hide where messages begin",
-         counts.http.gaps);
-  follow("trivet_tracing_gap_bytes_total", "Bytes missing in those holes", counts.http.gap_bytes);
-  follow("trivet_tracing_parse_errors_total", "Connections given up for malformed HTTP",
-         counts.http.parse_errors);
+         shared.gaps);
+  follow("trivet_tracing_gap_bytes_total", "Bytes missing in those holes", shared.gap_bytes);
+  follow("trivet_tracing_parse_errors_total", "Connections given up for malformed messages",
+         shared.parse_errors);
+  const auto degraded = [&](const char* kept, std::uint64_t total) {
+    metrics
+        .counter("trivet_tracing_degraded_total", "Exchanges of which less was kept to save memory",
+                 {{"kept", kept}})
+        .follow(static_cast<double>(total));
+  };
+  degraded("heads", shared.budget.without_bodies);
+  degraded("sizes", shared.budget.sizes_only);
   follow("trivet_tracing_unowned_total", "Records whose process did not become known",
          counts.unowned);
   follow("trivet_tracing_deferred_lost_total", "Segments to listeners that no connection claimed",

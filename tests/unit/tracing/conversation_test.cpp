@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "tracing/http.h"
+#include "tracing/conversation.h"
 
 namespace trivet::tracing {
 namespace {
@@ -15,11 +15,11 @@ constexpr std::uint64_t ms = 1'000'000;
 
 // Both ends of a connection as one socket sees them, and what its conversation concludes. Each
 // event takes a millisecond; what is lost is an event, not a packet: the ends go on.
-class Wire final : public HttpConversation::Listener {
+class Wire final : public Conversation::Listener {
  public:
-  explicit Wire(bool at_server = true, HttpOptions options = {})
-      : options_(std::move(options)),
-        client_direction_(at_server ? HttpConversation::received : HttpConversation::sent) {}
+  explicit Wire(bool at_server = true, HttpOptions http = {})
+      : options_{.http = std::move(http)},
+        client_direction_(at_server ? Conversation::received : Conversation::sent) {}
 
   void client(std::string_view bytes, bool lost = false) { send(true, bytes, lost, false); }
   void server(std::string_view bytes, bool lost = false) { send(false, bytes, lost, false); }
@@ -30,12 +30,14 @@ class Wire final : public HttpConversation::Listener {
     conversation.on_idle(now_ns);
   }
 
-  void on_exchange(HttpRequest record) override { records.push_back(std::move(record)); }
-  void on_need(HttpConversation::Need now) override { need = now; }
+  void on_exchange(AnyRequest record) override {
+    records.push_back(std::move(std::get<HttpRequest>(record)));
+  }
+  void on_need(Need now) override { need = now; }
 
   std::uint64_t now_ns = 1000 * ms;
   std::vector<HttpRequest> records;
-  HttpConversation::Need need = HttpConversation::Need::unknown;
+  Need need = Need::unknown;
   bool known_from_start = true;
   std::uint32_t unseen = 0;  // of the next segment: not captured
 
@@ -55,19 +57,19 @@ class Wire final : public HttpConversation::Listener {
                     .fin = fin};
     own = segment.end() + fin;
     if (lost) return;
-    const auto other = client_direction_ == HttpConversation::received ? HttpConversation::sent
-                                                                       : HttpConversation::received;
+    const auto other =
+        client_direction_ == Conversation::received ? Conversation::sent : Conversation::received;
     conversation.on_segment(from_client ? client_direction_ : other, segment);
   }
 
-  HttpOptions options_;
-  HttpConversation::Direction client_direction_;
+  Options options_;
+  Conversation::Direction client_direction_;
   std::uint32_t client_next_ = 0xfffffff0u;
   std::uint32_t server_next_ = 70000;
 
  public:
-  HttpCounts counts;
-  HttpConversation conversation{options_, counts, *this};
+  Shared counts;
+  Conversation conversation{options_, counts, *this};
 };
 
 std::string get(const std::string& path) {
@@ -139,7 +141,7 @@ TEST_CASE("a connection cut into segments at any byte gives the same records") {
     REQUIRE(wire.records[1].response_body_bytes == 0);
     REQUIRE(wire.records[2].path == "/3");
     REQUIRE(wire.records[2].response_body == "three");
-    REQUIRE(wire.need == HttpConversation::Need::every_byte);
+    REQUIRE(wire.need == Need::every_byte);
   }
 }
 
@@ -206,7 +208,7 @@ TEST_CASE("every request becomes a record, answered or not") {
 }
 
 TEST_CASE("bodies are kept up to the limit, their sizes are exact") {
-  Wire wire(true, {.body_limit = 4});
+  Wire wire(true, {.body_limit = 4, .redact_headers = {}});
   wire.client(get("/long"));
   wire.server("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc");
   wire.unseen = 400;
@@ -235,7 +237,7 @@ TEST_CASE("what an Upgrade or CONNECT leads to is not followed") {
 }
 
 TEST_CASE("headers with credentials keep their names only") {
-  Wire wire(true, {.redact_headers = {"authorization", "set-cookie"}});
+  Wire wire(true, {.body_limit = 64 << 10, .redact_headers = {"authorization", "set-cookie"}});
   wire.client("GET / HTTP/1.1\r\nAUTHORIZATION: Basic c2VjcmV0\r\nAccept: */*\r\n\r\n");
   wire.server(ok("", "Set-Cookie: id=secret\r\n"));
   REQUIRE(wire.records.size() == 1);
@@ -297,7 +299,6 @@ TEST_CASE("an empty line and wide spaces before a connection's first request hid
 }
 
 TEST_CASE("the kernel is told what is needed of a bulky body, and that it is over") {
-  using Need = HttpConversation::Need;
   Wire wire;
   wire.client(get("/1"));
   wire.server("HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n");

@@ -231,17 +231,47 @@ TEST_CASE("a chunked response is asked for whole until the socket closes") {
   CHECK(t.host.records<HttpRequest>().size() == 2);
 }
 
-TEST_CASE("memory is bounded: the connection silent longest goes, its request told") {
-  Started t("memory_limit = 1048576\n[http]\nbody_limit = 65536");
+TEST_CASE(
+    "as memory runs out first bodies go, then all but sizes; no request is forgotten for them") {
+  Started t("memory_limit = 2097152\n[http]\nbody_limit = 65536");
   const std::string body(60000, 'x');
-  for (std::uint64_t i = 0; i < 100; ++i) {
+  for (std::uint64_t i = 0; i < 150; ++i) {
     Loopback wire(t.host, 1000 + 2 * i);
-    wire.segment(true, "POST /" + std::to_string(i) + " HTTP/1.1\r\nContent-Length: 60000\r\n\r\n");
+    wire.segment(true, "POST /" + std::to_string(i) + " HTTP/1.1\r\nX-Long: " +
+                           std::string(4000, 'l') + "\r\nContent-Length: 60000\r\n\r\n");
     wire.segment(true, body);
+    wire.segment(false, response);
+    wire.segment(true, request);
+  }
+  t.host.tick();
+  t.host.tick();
+  const auto degraded = [&](const char* kept) {
+    return t.host.metrics().value("trivet_tracing_degraded_total", {{"kept", kept}});
+  };
+  CHECK(degraded("heads") > 50);
+  CHECK(degraded("sizes") > 10);
+  CHECK(t.host.metrics().value("trivet_tracing_evicted_total") == 0);
+  auto records = t.host.records<HttpRequest>();
+  std::size_t posted = 0;
+  for (const HttpRequest& r : records) {
+    if (r.method != "POST") continue;
+    ++posted;
+    CHECK(r.request_body_bytes == 60000);
+    CHECK(r.request_body_truncated == r.request_body.empty());
+    CHECK(r.status == 200u);
+  }
+  CHECK(posted == 300);
+}
+
+TEST_CASE("memory is bounded: the connection silent longest goes, its request told") {
+  Started t("memory_limit = 1048576");
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    Loopback wire(t.host, 1000 + 2 * i);
+    wire.segment(true, request);
   }
   t.host.tick();
   CHECK(t.host.metrics().value("trivet_tracing_memory_bytes") <= 1048576);
-  CHECK(t.host.metrics().value("trivet_tracing_evicted_total") > 150);
+  CHECK(t.host.metrics().value("trivet_tracing_evicted_total") > 1000);
   auto records = t.host.records<HttpRequest>();
   REQUIRE_FALSE(records.empty());
   CHECK(records[0].error == "capacity");
