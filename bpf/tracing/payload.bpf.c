@@ -361,13 +361,15 @@ static __always_inline void payload__take(struct __sk_buff *skb, enum payload_di
 			seen.flags |= PAYLOAD_IN_ORDER;
 		if (direction == PAYLOAD_RECEIVED) {
 			if (tcp->bytes_received == 0 && seen.tcp_sequence == next)
-				seen.flags |= PAYLOAD_FIRST;
+				seen.flags |=
+					PAYLOAD_FIRST | (tcp->data_segs_out ? 0 : PAYLOAD_OPENING);
 		} else {
 			/* The kernel has counted this packet's segments already. */
 			__u32 segments = skb->gso_segs;
 
 			if (tcp->data_segs_out == (segments ? segments : 1))
-				seen.flags |= PAYLOAD_FIRST;
+				seen.flags |=
+					PAYLOAD_FIRST | (tcp->bytes_received ? 0 : PAYLOAD_OPENING);
 		}
 	} else if (!state) {
 		/* The end of a connection that never carried anything. */

@@ -26,6 +26,8 @@ enum payload_flags {
 	PAYLOAD_FIRST = 1 << 4,
 	/* Followed since its first byte: if that byte has not come up, it was lost on the way. */
 	PAYLOAD_FOLLOWED = 1 << 5,
+	/* The connection's first bytes: neither end has said anything before. */
+	PAYLOAD_OPENING = 1 << 6,
 };
 
 /* The ends as the socket names them; IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */

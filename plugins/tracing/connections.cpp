@@ -178,6 +178,7 @@ void Connections::feed(Connection& connection, const socket_payload_event& event
        .unseen = event.payload_bytes - event.captured_bytes,
        .in_order = (event.flags & PAYLOAD_IN_ORDER) != 0 || deferred,
        .first = (event.flags & PAYLOAD_FIRST) != 0 || deferred,
+       .opening = (event.flags & PAYLOAD_OPENING) != 0 || deferred,
        .followed = (event.flags & PAYLOAD_FOLLOWED) != 0 || deferred,
        .fin = (event.flags & PAYLOAD_FIN) != 0});
 }

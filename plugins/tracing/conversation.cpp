@@ -82,6 +82,7 @@ void Conversation::lengthen_probe(Side& side, const Segment& segment) {
     side.probe.assign(segment.bytes);
     side.probe_start = segment;
     side.probe_start.first |= fresh_;
+    side.probe_start.opening |= fresh_;
   }
   side.probe_start.unseen = segment.unseen;
   side.probe_start.bytes = side.probe;
@@ -97,7 +98,7 @@ void Conversation::look(Side& own, const Segment& segment) {
   // An answer may settle what the question left open.
   for (Side* side : {&own, &other(own)}) {
     if (side->probe.empty()) continue;
-    const Opening opening{side->probe, other(*side).probe, side->probe_start.first};
+    const Opening opening{side->probe, other(*side).probe, side->probe_start.opening};
     for (const Protocol& protocol : protocols()) {
       if (!protocol.enabled(options_)) continue;
       const Inference inference = protocol.infer(opening);
@@ -135,7 +136,7 @@ void Conversation::decide(const Protocol& protocol, Side& side, const Inference&
 void Conversation::look_for_request(Side& side, const Segment& segment) {
   if (segment.bytes.empty()) return;
   lengthen_probe(side, segment);
-  const Inference inference = protocol_->infer({side.probe, {}, side.probe_start.first});
+  const Inference inference = protocol_->infer({side.probe, {}, true});
   const bool request = inference.sender == Party::client && inference.begins;
   if (request && inference.confidence >= Inference::certain && may_anchor(side)) {
     anchor(side);

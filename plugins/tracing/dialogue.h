@@ -12,6 +12,8 @@
 
 #include "tracing/stream.h"
 #include "trivet/records/http_request.h"
+#include "trivet/records/postgresql_request.h"
+#include "trivet/records/redis_request.h"
 
 namespace trivet::tracing {
 
@@ -19,7 +21,7 @@ struct Options;
 class Conversation;
 
 // The record types of all protocols.
-using AnyRequest = std::variant<HttpRequest>;
+using AnyRequest = std::variant<HttpRequest, RedisRequest, PostgresqlRequest>;
 
 enum class Party : unsigned { client, server };
 
@@ -53,7 +55,7 @@ struct Budget {
 struct Opening {
   std::string_view bytes;
   std::string_view answer;  // what the other direction has said meanwhile
-  bool first = false;       // the connection's first bytes in this direction
+  bool first = false;       // the connection's first bytes: neither end has said anything before
 };
 
 // What a protocol says of an opening.

@@ -17,9 +17,6 @@ namespace trivet::tracing {
 template <class Record, class Extra>
 class FifoDialogue : public Dialogue {
  public:
-  // More than any client pipelines; past it, the requests are not what they seem or never answered.
-  static constexpr std::size_t max_outstanding = 1024;
-
   void on_lost(Party from, std::uint64_t time_ns) override {
     if (from == Party::server) {
       lose_answers();
@@ -83,12 +80,15 @@ class FifoDialogue : public Dialogue {
     std::size_t memory = 0;
   };
 
-  explicit FifoDialogue(Conversation& link) : link_(link) {}
+  // Past max_outstanding, which is more than clients pipeline, requests are not what they seem or
+  // never answered.
+  explicit FifoDialogue(Conversation& link, std::size_t max_outstanding = 1024)
+      : link_(link), max_outstanding_(max_outstanding) {}
 
   // A request begins whose first byte was seen at time_ns; nullptr if there are too many, and the
   // conversation is over. Conversation::request_begins() comes first.
   Exchange* begin_request(std::uint64_t time_ns) {
-    if (exchanges_.size() == max_outstanding) {
+    if (exchanges_.size() == max_outstanding_) {
       ++link_.shared().parse_errors;
       tell_all("capacity");
       link_.finish();
@@ -212,6 +212,7 @@ class FifoDialogue : public Dialogue {
     exchanges_.pop_front();
   }
 
+  std::size_t max_outstanding_;
   std::deque<Exchange> exchanges_;
   std::size_t memory_ = 0;
 };

@@ -15,9 +15,18 @@ struct HttpOptions {
   std::vector<std::string> redact_headers;  // names in lower case; their values are not kept
 };
 
+// Of protocols that carry queries.
+struct DatabaseOptions {
+  bool enabled = true;
+  std::size_t text_limit = 4096;  // kept of each query and of each answer, bytes
+  bool redact = true;             // secrets are not kept
+};
+
 struct Options {
   std::uint64_t request_timeout_ns = 60'000'000'000;
   HttpOptions http;
+  DatabaseOptions redis;
+  DatabaseOptions postgresql;
 };
 
 }  // namespace trivet::tracing

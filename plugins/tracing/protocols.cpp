@@ -5,13 +5,28 @@
 
 #include "tracing/http.h"
 #include "tracing/options.h"
+#include "tracing/postgresql.h"
+#include "tracing/redis.h"
 
 namespace trivet::tracing {
 
 std::span<const Protocol> protocols() {
   static constexpr std::array table = {
-      Protocol{"http", false, [](const Options& o) { return o.http.enabled; }, infer_http,
-               open_http},
+      Protocol{.name = "http",
+               .pipelined = false,
+               .enabled = [](const Options& o) { return o.http.enabled; },
+               .infer = infer_http,
+               .open = open_http},
+      Protocol{.name = "redis",
+               .pipelined = true,
+               .enabled = [](const Options& o) { return o.redis.enabled; },
+               .infer = infer_redis,
+               .open = open_redis},
+      Protocol{.name = "postgresql",
+               .pipelined = true,
+               .enabled = [](const Options& o) { return o.postgresql.enabled; },
+               .infer = infer_postgresql,
+               .open = open_postgresql},
   };
   return table;
 }

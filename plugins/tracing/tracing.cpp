@@ -35,6 +35,19 @@ std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// [tracing.NAME] of a protocol that carries queries.
+Result<void> read_database(ConfigReader& read, const char* name, DatabaseOptions& options) {
+  auto table = read.table(name);
+  if (!table) return {};
+  std::int64_t text_limit = static_cast<std::int64_t>(options.text_limit);
+  ConfigReader read_table(*table);
+  read_table("enabled", options.enabled);
+  read_table.range("text_limit", text_limit, 0, 1 << 20);
+  read_table("redact", options.redact);
+  options.text_limit = static_cast<std::size_t>(text_limit);
+  return read_table.finish();
+}
+
 bool anything_enabled(const Options& options) {
   return std::ranges::any_of(protocols(),
                              [&](const Protocol& protocol) { return protocol.enabled(options); });
@@ -63,6 +76,8 @@ Result<void> Tracing::configure(const Config& config) {
     read_http("redact_headers", options.http.redact_headers);
     if (auto done = read_http.finish(); !done) return done;
   }
+  if (auto done = read_database(read, "redis", options.redis); !done) return done;
+  if (auto done = read_database(read, "postgresql", options.postgresql); !done) return done;
   if (auto done = read.finish(); !done) return done;
 
   for (std::string& name : options.http.redact_headers) {

@@ -6,70 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "tracing/conversation.h"
+#include "wire.h"
 
 namespace trivet::tracing {
 namespace {
 
-constexpr std::uint64_t ms = 1'000'000;
-
-// Both ends of a connection as one socket sees them, and what its conversation concludes. Each
-// event takes a millisecond; what is lost is an event, not a packet: the ends go on.
-class Wire final : public Conversation::Listener {
+// The HTTP of a connection.
+class Wire final : public WireOf<HttpRequest> {
  public:
   explicit Wire(bool at_server = true, HttpOptions http = {})
-      : options_{.http = std::move(http)},
-        client_direction_(at_server ? Conversation::received : Conversation::sent) {}
-
-  void client(std::string_view bytes, bool lost = false) { send(true, bytes, lost, false); }
-  void server(std::string_view bytes, bool lost = false) { send(false, bytes, lost, false); }
-  void client_fin() { send(true, {}, false, true); }
-  void server_fin() { send(false, {}, false, true); }
-  void silence(std::uint64_t ns) {
-    now_ns += ns;
-    conversation.on_idle(now_ns);
-  }
-
-  void on_exchange(AnyRequest record) override {
-    records.push_back(std::move(std::get<HttpRequest>(record)));
-  }
-  void on_need(Need now) override { need = now; }
-
-  std::uint64_t now_ns = 1000 * ms;
-  std::vector<HttpRequest> records;
-  Need need = Need::unknown;
-  bool known_from_start = true;
-  std::uint32_t unseen = 0;  // of the next segment: not captured
-
- private:
-  void send(bool from_client, std::string_view bytes, bool lost, bool fin) {
-    now_ns += ms;
-    std::uint32_t& own = from_client ? client_next_ : server_next_;
-    const std::uint32_t start = from_client ? 0xfffffff0u : 70000u;
-    Segment segment{.sequence = own,
-                    .ack = from_client ? server_next_ : client_next_,
-                    .time_ns = now_ns,
-                    .bytes = bytes,
-                    .unseen = std::exchange(unseen, 0),
-                    .in_order = true,
-                    .first = known_from_start && own == start,
-                    .followed = known_from_start,
-                    .fin = fin};
-    own = segment.end() + fin;
-    if (lost) return;
-    const auto other =
-        client_direction_ == Conversation::received ? Conversation::sent : Conversation::received;
-    conversation.on_segment(from_client ? client_direction_ : other, segment);
-  }
-
-  Options options_;
-  Conversation::Direction client_direction_;
-  std::uint32_t client_next_ = 0xfffffff0u;
-  std::uint32_t server_next_ = 70000;
-
- public:
-  Shared counts;
-  Conversation conversation{options_, counts, *this};
+      : WireOf<HttpRequest>(at_server, Options{.http = std::move(http)}) {}
 };
 
 std::string get(const std::string& path) {

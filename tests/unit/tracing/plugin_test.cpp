@@ -44,7 +44,8 @@ class Loopback {
     event.payload_bytes = event.captured_bytes = static_cast<__u32>(bytes.size());
     event.direction = static_cast<__u8>(direction);
     event.flags = static_cast<__u8>(flags | PAYLOAD_IN_ORDER | PAYLOAD_FOLLOWED |
-                                    (next_[from_client] == 1000) * PAYLOAD_FIRST);
+                                    (next_[from_client] == 1000) * PAYLOAD_FIRST |
+                                    (next_[0] == 1000 && next_[1] == 1000) * PAYLOAD_OPENING);
     // The kernel rounds records up.
     host_.deliver(event, std::string(bytes) + std::string(17, '\xee'));
   }
@@ -318,7 +319,8 @@ TEST_CASE("the configuration is checked to the key") {
   REQUIRE(plugin.objects()[0].config.size() == sizeof(config));
   std::memcpy(&config, plugin.objects()[0].config.data(), sizeof(config));
   CHECK(config.run_bytes == 1000 + (256 << 10));
-  CHECK(plugin.configure(host.config("[http]\nenabled = false")));
+  CHECK(plugin.configure(host.config(
+      "[http]\nenabled = false\n[redis]\nenabled = false\n[postgresql]\nenabled = false")));
   CHECK(plugin.objects().empty());
 }
 
