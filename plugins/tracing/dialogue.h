@@ -11,6 +11,7 @@
 #include <variant>
 
 #include "tracing/stream.h"
+#include "trivet/records/dns_request.h"
 #include "trivet/records/http_request.h"
 #include "trivet/records/postgresql_request.h"
 #include "trivet/records/redis_request.h"
@@ -21,7 +22,7 @@ struct Options;
 class Conversation;
 
 // The record types of all protocols.
-using AnyRequest = std::variant<HttpRequest, RedisRequest, PostgresqlRequest>;
+using AnyRequest = std::variant<HttpRequest, RedisRequest, PostgresqlRequest, DnsRequest>;
 
 enum class Party : unsigned { client, server };
 

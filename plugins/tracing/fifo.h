@@ -137,6 +137,13 @@ class FifoDialogue : public Dialogue {
     }
   }
 
+  // What began was no request after all.
+  void drop_request() {
+    if (!unfinished()) return;
+    memory_ -= exchanges_.back().memory;
+    exchanges_.pop_back();
+  }
+
   void begin_answer(Exchange& e, std::uint64_t first_ns) {
     e.answer_begun = true;
     e.answer_first_ns = first_ns;

@@ -22,11 +22,16 @@ struct DatabaseOptions {
   bool redact = true;             // secrets are not kept
 };
 
+struct DnsOptions {
+  bool enabled = true;
+};
+
 struct Options {
   std::uint64_t request_timeout_ns = 60'000'000'000;
   HttpOptions http;
   DatabaseOptions redis;
   DatabaseOptions postgresql;
+  DnsOptions dns;
 };
 
 }  // namespace trivet::tracing

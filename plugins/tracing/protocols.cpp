@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "tracing/dns.h"
 #include "tracing/http.h"
 #include "tracing/options.h"
 #include "tracing/postgresql.h"
@@ -27,6 +28,11 @@ std::span<const Protocol> protocols() {
                .enabled = [](const Options& o) { return o.postgresql.enabled; },
                .infer = infer_postgresql,
                .open = open_postgresql},
+      Protocol{.name = "dns",
+               .pipelined = false,
+               .enabled = [](const Options& o) { return o.dns.enabled; },
+               .infer = infer_dns,
+               .open = open_dns},
   };
   return table;
 }

@@ -178,6 +178,10 @@ void RedisDialogue::take_commands(std::string_view bytes, const Stamp& stamp) {
     }
     Exchange* e = unfinished();
     if (step == RespParser::Step::need_more || !e) return;
+    if (step == RespParser::Step::nothing) {
+      drop_request();
+      continue;
+    }
     take_command(*e);
     end_request(stamp.time_ns);
   }
@@ -252,6 +256,7 @@ void RedisDialogue::take_replies(std::string_view bytes, const Stamp& stamp) {
     }
     switch (replies_.next(bytes)) {
       case RespParser::Step::need_more:
+      case RespParser::Step::nothing:
         return;
       case RespParser::Step::failed:
         fail(Party::server, stamp.time_ns);

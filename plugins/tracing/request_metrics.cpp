@@ -60,6 +60,19 @@ void RequestMetrics::observe(const PostgresqlRequest& record) {
   }
 }
 
+// Types and codes are 16 bits of the sender's choice: metrics.max_series bounds the series.
+void RequestMetrics::observe(const DnsRequest& record) {
+  if (record.role != "client") return;
+  metrics_
+      .histogram("dns_lookup_duration_seconds",
+                 "From the first byte of a query to the last byte of its response, at the client",
+                 bounds,
+                 {{"dns_question_type", record.question_type},
+                  {"dns_response_code", record.response_code},
+                  {"error_type", record.error}})
+      .observe(static_cast<double>(record.latency.ns) / 1e9);
+}
+
 void RequestMetrics::observe_database(std::string_view system, std::string_view role,
                                       std::string_view operation, Duration latency) {
   if (!is_operation(operation)) operation = "_OTHER";

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "trivet/metrics.h"
+#include "trivet/records/dns_request.h"
 #include "trivet/records/http_request.h"
 #include "trivet/records/postgresql_request.h"
 #include "trivet/records/redis_request.h"
@@ -20,6 +21,7 @@ class RequestMetrics {
   void observe(const HttpRequest& record);
   void observe(const RedisRequest& record);
   void observe(const PostgresqlRequest& record);
+  void observe(const DnsRequest& record);
 
  private:
   void observe_database(std::string_view system, std::string_view role, std::string_view operation,

@@ -80,7 +80,7 @@ RespParser::Step RespParser::next(std::string_view& input) {
     if (state_ == State::failed) return Step::failed;
     if (!complete) continue;
     state_ = State::start;
-    if (!quiet_) return Step::value;
+    return quiet_ ? Step::nothing : Step::value;
   }
   return state_ == State::failed ? Step::failed : Step::need_more;
 }

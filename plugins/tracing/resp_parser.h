@@ -18,6 +18,7 @@ class RespParser {
   enum class Step {
     need_more,  // the input is used up
     value,      // a whole value is there
+    nothing,    // an empty command is over: Redis does not answer it
     failed,     // not RESP; nothing more will come
   };
   static constexpr std::size_t max_depth = 32;

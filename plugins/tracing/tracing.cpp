@@ -20,6 +20,8 @@ namespace {
 constexpr std::uint32_t run_allowance_bytes = 256 << 10;
 // What 2.5 Gbit/s carry in 50 ms; half the lane, as a loopback connection is told by both ends.
 constexpr std::uint32_t open_bytes = 16 << 20;
+// Resolvers ask again after some seconds; no server answers later than this.
+constexpr std::uint64_t datagram_timeout_ns = 10'000'000'000;
 
 const std::vector<std::string> default_redact_headers = {"authorization", "proxy-authorization",
                                                          "cookie", "set-cookie"};
@@ -78,6 +80,11 @@ Result<void> Tracing::configure(const Config& config) {
   }
   if (auto done = read_database(read, "redis", options.redis); !done) return done;
   if (auto done = read_database(read, "postgresql", options.postgresql); !done) return done;
+  if (auto dns = read.table("dns")) {
+    ConfigReader read_dns(*dns);
+    read_dns("enabled", options.dns.enabled);
+    if (auto done = read_dns.finish(); !done) return done;
+  }
   if (auto done = read.finish(); !done) return done;
 
   for (std::string& name : options.http.redact_headers) {
@@ -107,20 +114,33 @@ std::vector<ObjectSpec> Tracing::objects() const {
       .map_sizes = {}};
   return {payload.with_config(payload_config{
       .run_bytes = static_cast<__u32>(options_.http.body_limit) + run_allowance_bytes,
-      .open_bytes = std::max(open_bytes, static_cast<std::uint32_t>(options_.http.body_limit) +
-                                             run_allowance_bytes)})};
+      .open_bytes = std::max(
+          open_bytes, static_cast<std::uint32_t>(options_.http.body_limit) + run_allowance_bytes),
+      .datagrams = options_.dns.enabled})};
 }
 
 Result<void> Tracing::start(Host& host) {
   if (!anything_enabled(options_)) return {};
   host_ = &host;
   connections_ = std::make_unique<Connections>(options_, ConnectionLimits{}, memory_limit_, *this);
+  datagrams_ =
+      std::make_unique<Datagrams>(std::min(options_.request_timeout_ns, datagram_timeout_ns),
+                                  [this](DnsRequest record) { publish(std::move(record)); });
   request_metrics_ = std::make_unique<RequestMetrics>(host.metrics());
   host.on<socket_payload_event>([this](const Event<socket_payload_event>& event) {
-    connections_->on_payload(event.data, text_of(event.tail));
+    if (event.data.flags & PAYLOAD_DATAGRAM) {
+      const std::string_view bytes = text_of(event.tail).substr(0, event.data.captured_bytes);
+      if (options_.dns.enabled) datagrams_->on_datagram(event.data, bytes);
+    } else {
+      connections_->on_payload(event.data, text_of(event.tail));
+    }
   });
   host.on<socket_owner_event>([this](const Event<socket_owner_event>& event) {
-    connections_->on_owner(event.data, event.process);
+    if (event.data.datagrams) {
+      datagrams_->on_owner(event.data, event.process);
+    } else {
+      connections_->on_owner(event.data, event.process);
+    }
   });
   host.on<socket_close_event>(
       [this](const Event<socket_close_event>& event) { connections_->on_close(event.data); });
@@ -145,6 +165,7 @@ void Tracing::stop() noexcept {
   object_.reset();
   verdicts_ = nullptr;
   connections_.reset();
+  datagrams_.reset();
   request_metrics_.reset();
   host_ = nullptr;
 }
@@ -180,6 +201,7 @@ void Tracing::refused(const char* action, const Error& error) {
 
 void Tracing::tick() {
   connections_->tick(boot_time_ns());
+  datagrams_->tick(boot_time_ns());
 
   Metrics& metrics = host_->metrics();
   const ConnectionCounts& counts = connections_->counts();
@@ -211,9 +233,15 @@ void Tracing::tick() {
   degraded("heads", shared.budget.without_bodies);
   degraded("sizes", shared.budget.sizes_only);
   follow("trivet_tracing_unowned_total", "Records whose process did not become known",
-         counts.unowned);
+         counts.unowned + datagrams_->counts().unowned);
   follow("trivet_tracing_deferred_lost_total", "Segments to listeners that no connection claimed",
          counts.deferred_lost);
+  follow("trivet_tracing_datagrams_total", "Datagrams that look like DNS",
+         datagrams_->counts().seen);
+  follow("trivet_tracing_datagram_queries_evicted_total",
+         "Queries in datagrams given up for lack of room", datagrams_->counts().evicted);
+  follow("trivet_tracing_datagrams_unmatched_total",
+         "Responses in datagrams to no query that was seen", datagrams_->counts().unmatched);
   follow("trivet_tracing_verdict_errors_total", "Capture verdicts that the kernel refused",
          verdict_errors_);
 }

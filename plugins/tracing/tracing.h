@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tracing/connections.h"
+#include "tracing/datagrams.h"
 #include "tracing/request_metrics.h"
 #include "trivet/plugin.h"
 
@@ -32,6 +33,7 @@ class Tracing final : public Plugin, public Connections::Outlet {
   std::unique_ptr<Object> object_;
   Map* verdicts_ = nullptr;
   std::unique_ptr<Connections> connections_;
+  std::unique_ptr<Datagrams> datagrams_;
   std::unique_ptr<RequestMetrics> request_metrics_;
   std::uint64_t verdict_errors_ = 0;
 };

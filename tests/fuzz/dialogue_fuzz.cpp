@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hostile bytes on both directions of a connection, in pieces, with losses, disorder and silence;
 // TRIVET_PROTOCOL is the one protocol that reads them. Each input is a list of pieces: what happens
-// (one byte), a length (one byte), the bytes. Beside the sanitizers it holds that memory is bounded,
-// and that no exchange is told whole whose messages do not depend only on the bytes, not on how they
-// were cut.
+// (one byte), a length (one byte), the bytes. Beside the sanitizers it holds that memory is
+// bounded, and that what is told of a connection does not depend on how its bytes were cut.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -11,7 +10,6 @@
 #include <string_view>
 
 #include "tracing/conversation.h"
-#include "tracing/protocols.h"
 
 namespace {
 
@@ -40,9 +38,11 @@ void require(bool holds) {
 }
 
 Options only_this() {
-  Options options{.http = {.enabled = false, .body_limit = 64, .redact_headers = {"cookie"}}};
-  disable_all(options);
-  enable(options, TRIVET_PROTOCOL);
+  Options options;
+  const std::string_view name = TRIVET_PROTOCOL;
+  options.http.enabled = name == "http";
+  options.redis = {.enabled = name == "redis", .text_limit = 64};
+  options.postgresql = {.enabled = name == "postgresql", .text_limit = 64};
   return options;
 }
 

@@ -320,7 +320,7 @@ TEST_CASE("the configuration is checked to the key") {
   std::memcpy(&config, plugin.objects()[0].config.data(), sizeof(config));
   CHECK(config.run_bytes == 1000 + (256 << 10));
   CHECK(plugin.configure(host.config(
-      "[http]\nenabled = false\n[redis]\nenabled = false\n[postgresql]\nenabled = false")));
+      "[http]\nenabled = false\n[redis]\nenabled = false\n[postgresql]\nenabled = false\n[dns]\nenabled = false")));
   CHECK(plugin.objects().empty());
 }
 

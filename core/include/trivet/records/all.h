@@ -5,6 +5,7 @@
 #include <array>
 
 #include "trivet/records/alert.h"
+#include "trivet/records/dns_request.h"
 #include "trivet/records/flow.h"
 #include "trivet/records/http_request.h"
 #include "trivet/records/postgresql_request.h"
@@ -15,7 +16,7 @@ namespace trivet {
 inline auto all_record_schemas() {
   return std::to_array<const RecordSchema*>({&Alert::schema(), &HttpRequest::schema(),
                                              &RedisRequest::schema(), &PostgresqlRequest::schema(),
-                                             &Flow::schema()});
+                                             &DnsRequest::schema(), &Flow::schema()});
 }
 
 }  // namespace trivet
