@@ -532,8 +532,7 @@ void PostgresqlDialogue::take_notification(const Stamp& stamp) {
   link_.publish(std::move(r));
 }
 
-// A run of a client's messages, as far as it goes: each of a known type, and the last one such that
-// the server answers.
+// A run of a client's messages of known types, up to one that the server answers at once.
 unsigned messages_confidence(std::string_view bytes) {
   constexpr unsigned perhaps = 20;
   if (std::string_view("QPBF").find(bytes.front()) == std::string_view::npos) return 0;
@@ -552,12 +551,9 @@ unsigned messages_confidence(std::string_view bytes) {
     }
     if (body.size() < length - 4) return perhaps;
     if (type == 'Q' && (body.empty() || body.back() != '\0')) return 0;
+    // The server answers these at once.
+    if (std::string_view("QSHF").find(type) != std::string_view::npos) return Inference::certain;
     bytes.remove_prefix(5 + body.size());
-    if (bytes.empty()) {
-      return type == 'Q' || type == 'S' || type == 'H' || type == 'F' ? Inference::certain
-                                                                      : perhaps;
-    }
-    if (type == 'Q') return Inference::certain;
   }
   return perhaps;
 }

@@ -31,7 +31,6 @@ RespParser::Step RespParser::fail() {
 RespParser::Step RespParser::next(std::string_view& input) {
   while (!input.empty() && state_ != State::failed) {
     if (state_ == State::start) {
-      type_ = 0;
       size_ = kept_ = 0;
       truncated_ = separate_ = quiet_ = false;
       words_.clear();
@@ -39,7 +38,8 @@ RespParser::Step RespParser::next(std::string_view& input) {
       if (line_.capacity() > 4096) std::string().swap(line_);
       line_.clear();
       frames_.clear();
-      if (kind_ == Kind::replies || input.front() == '*') type_ = input.front();
+      inline_ = kind_ == Kind::commands && input.front() != '*';
+      type_ = input.front();
       state_ = State::line;
     }
     if (state_ == State::bulk) {
@@ -72,10 +72,10 @@ RespParser::Step RespParser::next(std::string_view& input) {
     if (!whole) return Step::need_more;
     if (line.ends_with('\r')) {
       line.remove_suffix(1);
-    } else if (type_ != 0) {
+    } else if (!inline_) {
       return fail();
     }
-    const bool complete = type_ == 0 ? take_inline(line) : take_line(line);
+    const bool complete = inline_ ? take_inline(line) : take_line(line);
     line_.clear();
     if (state_ == State::failed) return Step::failed;
     if (!complete) continue;

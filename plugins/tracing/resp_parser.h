@@ -35,7 +35,7 @@ class RespParser {
 
   bool idle() const { return state_ == State::start; }
   // Of the value under way or just complete; valid until the next value begins.
-  char type() const { return type_; }  // its first byte, or 0 for a line
+  char type() const { return type_; }  // its first byte
   std::uint64_t size() const { return size_; }
   bool truncated() const { return truncated_; }
   // Commands: the words. Replies: the first words of an aggregate, for telling pushes.
@@ -70,7 +70,8 @@ class RespParser {
   std::vector<Frame> frames_;
   std::uint64_t remaining_ = 0;  // of a bulk string and its line end
   std::uint64_t size_ = 0;
-  bool quiet_ = false;  // nothing comes of the value just read: an empty command
+  bool inline_ = false;  // the command is typed as a line
+  bool quiet_ = false;   // nothing comes of the value just read: an empty command
   bool truncated_ = false;
   bool separate_ = false;   // an element stands before the next one
   bool word_open_ = false;  // what comes belongs to the last of words_ too

@@ -43,6 +43,7 @@ Options only_this() {
   options.http.enabled = name == "http";
   options.redis = {.enabled = name == "redis", .text_limit = 64};
   options.postgresql = {.enabled = name == "postgresql", .text_limit = 64};
+  options.dns.enabled = name == "dns";
   return options;
 }
 
@@ -62,7 +63,7 @@ std::string reading(const Options& options, const std::string (&all)[2], std::si
                                .bytes = bytes,
                                .in_order = true,
                                .first = at == 0,
-                               .opening = at == 0 && from == 0,
+                               .opening = at == 0 && (from == 0 || all[0].empty()),
                                .followed = true});
       next[from] += static_cast<std::uint32_t>(bytes.size());
     }
