@@ -15,6 +15,7 @@
 #include "trivet/records/http_request.h"
 #include "trivet/records/postgresql_request.h"
 #include "trivet/records/redis_request.h"
+#include "trivet/records/tls_handshake.h"
 
 namespace trivet::tracing {
 
@@ -22,7 +23,8 @@ struct Options;
 class Conversation;
 
 // The record types of all protocols.
-using AnyRequest = std::variant<HttpRequest, RedisRequest, PostgresqlRequest, DnsRequest>;
+using AnyRequest =
+    std::variant<HttpRequest, RedisRequest, PostgresqlRequest, DnsRequest, TlsHandshake>;
 
 enum class Party : unsigned { client, server };
 

@@ -22,7 +22,8 @@ struct DatabaseOptions {
   bool redact = true;             // secrets are not kept
 };
 
-struct DnsOptions {
+// Of protocols of which nothing but its own fields is kept.
+struct PlainOptions {
   bool enabled = true;
 };
 
@@ -31,7 +32,8 @@ struct Options {
   HttpOptions http;
   DatabaseOptions redis;
   DatabaseOptions postgresql;
-  DnsOptions dns;
+  PlainOptions dns;
+  PlainOptions tls;
 };
 
 }  // namespace trivet::tracing

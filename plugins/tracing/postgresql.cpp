@@ -65,7 +65,7 @@ class PostgresqlDialogue final : public FifoDialogue<PostgresqlRequest, Postgres
   bool outstanding() const override { return FifoDialogue::outstanding() || !awaited_.empty(); }
   std::size_t memory() const override {
     return FifoDialogue::memory() + parsers_[0].held_bytes() + parsers_[1].held_bytes() +
-           prepared_bytes_ + awaited_.size() * sizeof(Expected);
+           prepared_bytes_ + awaited_.size() * sizeof(Expected) + portals_.size() * 2 * max_name;
   }
 
  private:
@@ -322,7 +322,8 @@ void PostgresqlDialogue::take_request(const Stamp& stamp) {
       const std::string_view portal = take_string(body);
       if (read.type() == 'B') {
         const std::string_view name = take_string(body);
-        if (portals_.size() < max_prepared || portals_.contains(std::string(portal))) {
+        if (portal.size() <= max_name &&
+            (portals_.size() < max_prepared || portals_.contains(std::string(portal)))) {
           portals_[std::string(portal)] = name.substr(0, max_name);
         }
       }

@@ -8,6 +8,7 @@
 #include "tracing/options.h"
 #include "tracing/postgresql.h"
 #include "tracing/redis.h"
+#include "tracing/tls.h"
 
 namespace trivet::tracing {
 
@@ -33,6 +34,11 @@ std::span<const Protocol> protocols() {
                .enabled = [](const Options& o) { return o.dns.enabled; },
                .infer = infer_dns,
                .open = open_dns},
+      Protocol{.name = "tls",
+               .pipelined = false,
+               .enabled = [](const Options& o) { return o.tls.enabled; },
+               .infer = infer_tls,
+               .open = open_tls},
   };
   return table;
 }

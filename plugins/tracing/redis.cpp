@@ -399,8 +399,8 @@ Inference infer_redis(const Opening& opening) {
   }
   const std::string_view answer = opening.answer;
   if (answer.empty()) return {perhaps};
-  const bool reply = is_reply_type(answer.front()) && answer.find("\r\n") != std::string_view::npos;
-  return {reply ? Inference::certain : 0u};
+  if (!is_reply_type(answer.front())) return {};
+  return {answer.find("\r\n") == std::string_view::npos ? perhaps : Inference::certain};
 }
 
 std::unique_ptr<Dialogue> open_redis(const Options& options, Conversation& link) {

@@ -12,6 +12,7 @@
 #include "trivet/records/http_request.h"
 #include "trivet/records/postgresql_request.h"
 #include "trivet/records/redis_request.h"
+#include "trivet/records/tls_handshake.h"
 
 namespace trivet::tracing {
 
@@ -22,6 +23,7 @@ class RequestMetrics {
   void observe(const RedisRequest& record);
   void observe(const PostgresqlRequest& record);
   void observe(const DnsRequest& record);
+  void observe(const TlsHandshake&) {}  // no convention has a metric of them
 
  private:
   void observe_database(std::string_view system, std::string_view role, std::string_view operation,

@@ -50,6 +50,14 @@ Result<void> read_database(ConfigReader& read, const char* name, DatabaseOptions
   return read_table.finish();
 }
 
+Result<void> read_plain(ConfigReader& read, const char* name, PlainOptions& options) {
+  auto table = read.table(name);
+  if (!table) return {};
+  ConfigReader read_table(*table);
+  read_table("enabled", options.enabled);
+  return read_table.finish();
+}
+
 bool anything_enabled(const Options& options) {
   return std::ranges::any_of(protocols(),
                              [&](const Protocol& protocol) { return protocol.enabled(options); });
@@ -80,11 +88,8 @@ Result<void> Tracing::configure(const Config& config) {
   }
   if (auto done = read_database(read, "redis", options.redis); !done) return done;
   if (auto done = read_database(read, "postgresql", options.postgresql); !done) return done;
-  if (auto dns = read.table("dns")) {
-    ConfigReader read_dns(*dns);
-    read_dns("enabled", options.dns.enabled);
-    if (auto done = read_dns.finish(); !done) return done;
-  }
+  if (auto done = read_plain(read, "dns", options.dns); !done) return done;
+  if (auto done = read_plain(read, "tls", options.tls); !done) return done;
   if (auto done = read.finish(); !done) return done;
 
   for (std::string& name : options.http.redact_headers) {

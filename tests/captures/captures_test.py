@@ -66,7 +66,7 @@ def replay(path):
     for line in done.stdout.splitlines():
         row = json.loads(line)
         table = ("redis" if "command" in row else "postgresql" if "command_tag" in row else
-                 "dns" if "question_name" in row else "http")
+                 "dns" if "question_name" in row else "tls" if "cipher" in row else "http")
         tables[table].append(row)
     return tables
 
@@ -97,6 +97,19 @@ def test_redis_has_as_many_commands_as_tshark_reads(path):
     asked = sum(len(frame[0]) for frame in tshark(path, "tcp.dstport == 6379", "resp.array.length"))
     assert len(rows) >= asked
     assert not [row for row in rows if row["error"] not in ("", "closed")]
+
+
+@pytest.mark.parametrize("path", captures(
+    "tls-chrome*", "tls-dhe.pcap", "tls-ecdsa-cert.pcap", "tls-hrr.pcap", "tls-openjdk*", "tls-ocsp-stapling*",
+    "tls-tls12-decryption.pcap", "tls-tls1_1.pcap", "tls-tls13draft23*", "tls-tls-1.2-handshake-failure.pcap",
+    "tls-tls-1.2-stream-keylog.pcap", "tls-client-certificate.pcap", "postgresql-psql-aws-ssl-require.pcap"))
+def test_tls_says_what_tshark_reads(path):
+    rows = replay(path)["tls"]
+    names = [frame[0][0] for frame in
+             tshark(path, "tls.handshake.type == 1", "tls.handshake.extensions_server_name") if frame[0]]
+    assert {row["server_name"] for row in rows if row["server_name"]} == set(names)
+    hellos = tshark(path, "tls.handshake.type == 2", "tcp.stream")
+    assert len({frame[0][0] for frame in hellos}) == len([row for row in rows if row["version"]])
 
 
 @pytest.mark.parametrize("path", captures("dns*.pcap"))

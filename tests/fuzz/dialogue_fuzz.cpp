@@ -44,6 +44,7 @@ Options only_this() {
   options.redis = {.enabled = name == "redis", .text_limit = 64};
   options.postgresql = {.enabled = name == "postgresql", .text_limit = 64};
   options.dns.enabled = name == "dns";
+  options.tls.enabled = name == "tls";
   return options;
 }
 
@@ -113,7 +114,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   conversation.close("closed");
   require(conversation.memory() < (1u << 20));
 
-  if (all[0].size() + all[1].size() < 16384) {
+  // A typed line is believed or not by the segment that answers it.
+  const bool typed = TRIVET_PROTOCOL == std::string_view("redis") && !all[0].starts_with('*');
+  if (all[0].size() + all[1].size() < 16384 && !typed) {
     const std::string whole = reading(options, all, 8192);
     require(reading(options, all, 1) == whole);
     require(reading(options, all, 3) == whole);

@@ -204,10 +204,10 @@ TEST_CASE("the first bytes of a deferred accept come from the listener and join 
   CHECK(records[0].process == "nginx");
 }
 
-TEST_CASE("the kernel is told to ignore what is not HTTP, once") {
+TEST_CASE("the kernel is told to ignore what no protocol knows, once") {
   Started t;
   Loopback wire(t.host);
-  wire.segment(true, "\x16\x03\x01 a TLS client hello");
+  wire.segment(true, "SSH-2.0-OpenSSH_9.2 a greeting");
   wire.segment(true, "and more of it, already under way");
   CHECK(t.verdicts() == 2);
   CHECK(t.host.map("verdicts").entries.begin()->second.at(0) == std::byte{PAYLOAD_IGNORE});
@@ -319,8 +319,11 @@ TEST_CASE("the configuration is checked to the key") {
   REQUIRE(plugin.objects()[0].config.size() == sizeof(config));
   std::memcpy(&config, plugin.objects()[0].config.data(), sizeof(config));
   CHECK(config.run_bytes == 1000 + (256 << 10));
-  CHECK(plugin.configure(host.config(
-      "[http]\nenabled = false\n[redis]\nenabled = false\n[postgresql]\nenabled = false\n[dns]\nenabled = false")));
+  std::string all_off;
+  for (const char* protocol : {"http", "redis", "postgresql", "dns", "tls"}) {
+    all_off += "[" + std::string(protocol) + "]\nenabled = false\n";
+  }
+  CHECK(plugin.configure(host.config(all_off)));
   CHECK(plugin.objects().empty());
 }
 

@@ -10,13 +10,15 @@
 #include "trivet/records/http_request.h"
 #include "trivet/records/postgresql_request.h"
 #include "trivet/records/redis_request.h"
+#include "trivet/records/tls_handshake.h"
 
 namespace trivet {
 
 inline auto all_record_schemas() {
   return std::to_array<const RecordSchema*>({&Alert::schema(), &HttpRequest::schema(),
                                              &RedisRequest::schema(), &PostgresqlRequest::schema(),
-                                             &DnsRequest::schema(), &Flow::schema()});
+                                             &DnsRequest::schema(), &TlsHandshake::schema(),
+                                             &Flow::schema()});
 }
 
 }  // namespace trivet

@@ -22,7 +22,7 @@
 #define TRIVET_EXCHANGE_COLUMNS(X, R)                                                     \
   X(R, std::string, error, none, detail, "error.type",                                    \
     "Why the exchange is incomplete: reset, closed, timeout, truncated, gap, malformed, " \
-    "capacity; empty if it is whole")                                                     \
+    "capacity, aborted, superseded (docs/tracing.md); empty if it is whole")              \
   X(R, ::trivet::Duration, request_transfer, nanoseconds, detail, "",                     \
     "First to last byte of the request")                                                  \
   X(R, ::trivet::Duration, first_byte, nanoseconds, detail, "",                           \
