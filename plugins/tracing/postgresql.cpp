@@ -3,26 +3,17 @@
 
 #include <deque>
 #include <string>
-#include <unordered_map>
 #include <utility>
 
 #include "tracing/fifo.h"
 #include "tracing/postgresql_parser.h"
+#include "tracing/postgresql_statements.h"
 #include "tracing/sql.h"
 
 namespace trivet::tracing {
 namespace {
 
-constexpr std::uint32_t protocol_3 = 196608;
-constexpr std::uint32_t cancel_request = 80877102;
-constexpr std::uint32_t ssl_request = 80877103;
-constexpr std::uint32_t gssenc_request = 80877104;
-
-// Prepared statements whose text is remembered; further ones are told by name alone.
-constexpr std::size_t max_prepared = 1024;
-constexpr std::size_t max_name = 256;
-// A connection found half-way is not joined at larger messages.
-constexpr std::uint32_t max_first_length = 16 << 20;
+constexpr std::size_t max_name = PostgresqlStatements::max_name;
 
 // The string up to NUL, which it takes off `text` with it.
 std::string_view take_string(std::string_view& text) {
@@ -65,7 +56,7 @@ class PostgresqlDialogue final : public FifoDialogue<PostgresqlRequest, Postgres
   bool outstanding() const override { return FifoDialogue::outstanding() || !awaited_.empty(); }
   std::size_t memory() const override {
     return FifoDialogue::memory() + parsers_[0].held_bytes() + parsers_[1].held_bytes() +
-           prepared_bytes_ + awaited_.size() * sizeof(Expected) + portals_.size() * 2 * max_name;
+           statements_.memory() + awaited_.size() * sizeof(Expected);
   }
 
  private:
@@ -73,10 +64,6 @@ class PostgresqlDialogue final : public FifoDialogue<PostgresqlRequest, Postgres
     Awaited what;
     Exchange* exchange;  // whose part it is; null: nobody's
     std::string name;    // of the statement that is parsed
-  };
-  struct Prepared {
-    std::string text;
-    bool truncated = false;
   };
 
   PostgresqlParser& parser(Party party) { return parsers_[static_cast<unsigned>(party)]; }
@@ -91,9 +78,6 @@ class PostgresqlDialogue final : public FifoDialogue<PostgresqlRequest, Postgres
   void await(Awaited what, Exchange* e, std::string_view name = {});
   void answered(std::uint64_t time_ns);
   void set_query(Exchange& e, std::string_view text, bool truncated);
-  void prepare(std::string_view name, std::string_view text, bool truncated);
-  void forget_prepared(std::string_view name);
-  void forget_session();
   void mark_truncated(Exchange& e, Party party) override {
     if (party == Party::client) e.record.query_truncated = true;
   }
@@ -107,9 +91,7 @@ class PostgresqlDialogue final : public FifoDialogue<PostgresqlRequest, Postgres
   Stamp message_stamp_;  // of the first byte of the client's message under way
   std::string user_;
   std::string database_;
-  std::unordered_map<std::string, Prepared> prepared_;    // by statement name
-  std::unordered_map<std::string, std::string> portals_;  // the statement that a portal runs
-  std::size_t prepared_bytes_ = 0;
+  PostgresqlStatements statements_;
 };
 
 void PostgresqlDialogue::restart(Party from) {
@@ -120,7 +102,7 @@ void PostgresqlDialogue::abandon() {
   FifoDialogue::abandon();
   awaited_.clear();
   skips_ = false;
-  forget_session();
+  statements_.clear();
 }
 
 void PostgresqlDialogue::on_end(std::uint64_t time_ns) {
@@ -135,7 +117,7 @@ void PostgresqlDialogue::expire() {
 
 void PostgresqlDialogue::on_lost(Party from, std::uint64_t time_ns) {
   // What was not seen may have prepared another statement under a known name, or failed to.
-  forget_session();
+  statements_.clear();
   Exchange* e = from == Party::client ? unfinished() : nullptr;
   const bool answered = e && e->extra.awaited == 0 && link_.in_step(Party::server);
   FifoDialogue::on_lost(from, time_ns);
@@ -144,12 +126,6 @@ void PostgresqlDialogue::on_lost(Party from, std::uint64_t time_ns) {
     awaited_.clear();
     skips_ = false;
   }
-}
-
-void PostgresqlDialogue::forget_session() {
-  prepared_.clear();
-  portals_.clear();
-  prepared_bytes_ = 0;
 }
 
 void PostgresqlDialogue::on_bytes(Party from, std::string_view bytes, const Stamp& stamp) {
@@ -239,28 +215,14 @@ void PostgresqlDialogue::set_query(Exchange& e, std::string_view text, bool trun
   charge(e, r.query.size() + r.fingerprint.size());
 }
 
-void PostgresqlDialogue::prepare(std::string_view name, std::string_view text, bool truncated) {
-  forget_prepared(name);
-  if (prepared_.size() >= max_prepared || name.size() > max_name) return;
-  prepared_bytes_ += name.size() + text.size() + sizeof(Prepared);
-  prepared_[std::string(name)] = {std::string(text), truncated};
-}
-
-void PostgresqlDialogue::forget_prepared(std::string_view name) {
-  auto found = prepared_.find(std::string(name));
-  if (found == prepared_.end()) return;
-  prepared_bytes_ -= found->first.size() + found->second.text.size() + sizeof(Prepared);
-  prepared_.erase(found);
-}
-
 void PostgresqlDialogue::take_startup(const Stamp& stamp) {
   std::string_view body = parser(Party::client).body();
   const std::uint32_t code = body.size() >= 4 ? big_endian_32(body) : 0;
-  if (code == ssl_request || code == gssenc_request) {
+  if (code == postgresql_ssl || code == postgresql_gssenc) {
     parser(Party::server).expect_byte();
     return;
   }
-  if (code == cancel_request) {
+  if (code == postgresql_cancel) {
     // Never answered: the server closes.
     if (Exchange* e = begin("CANCEL")) {
       e->record.request_bytes = parser(Party::client).size();
@@ -270,7 +232,7 @@ void PostgresqlDialogue::take_startup(const Stamp& stamp) {
     link_.finish();
     return;
   }
-  if (code >> 16 != protocol_3 >> 16) {
+  if (code >> 16 != postgresql_3 >> 16) {
     ++link_.shared().parse_errors;
     link_.finish();
     return;
@@ -311,7 +273,7 @@ void PostgresqlDialogue::take_request(const Stamp& stamp) {
       const std::string_view text = take_string(body);
       set_query(*e, text, !read.whole());
       e->record.statement = name;
-      prepare(name, text, !read.whole());
+      statements_.prepare(name, text, !read.whole());
       await(Awaited::parse, e, name);
       break;
     }
@@ -320,19 +282,12 @@ void PostgresqlDialogue::take_request(const Stamp& stamp) {
       e = part_of_batch("EXECUTE");
       if (!e) return;
       const std::string_view portal = take_string(body);
-      if (read.type() == 'B') {
-        const std::string_view name = take_string(body);
-        if (portal.size() <= max_name &&
-            (portals_.size() < max_prepared || portals_.contains(std::string(portal)))) {
-          portals_[std::string(portal)] = name.substr(0, max_name);
-        }
-      }
-      const auto runs = portals_.find(std::string(portal));
-      if (runs != portals_.end()) {
-        e->record.statement = runs->second;
-        const auto prepared = prepared_.find(runs->second);
-        if (e->record.query.empty() && prepared != prepared_.end()) {
-          set_query(*e, prepared->second.text, prepared->second.truncated);
+      if (read.type() == 'B') statements_.bind(portal, take_string(body));
+      if (const std::string* name = statements_.bound(portal)) {
+        e->record.statement = *name;
+        const auto* statement = statements_.find(*name);
+        if (e->record.query.empty() && statement) {
+          set_query(*e, statement->text, statement->truncated);
         }
       }
       if (read.type() == 'E') e->extra.executed = true;
@@ -349,7 +304,7 @@ void PostgresqlDialogue::take_request(const Stamp& stamp) {
       if (!e) return;
       if (body.starts_with('S')) {
         body.remove_prefix(1);
-        forget_prepared(take_string(body));
+        statements_.forget(take_string(body));
       }
       await(Awaited::close, e);
       break;
@@ -509,7 +464,7 @@ void PostgresqlDialogue::take_error(const Stamp& stamp) {
       skips_ = false;
       break;
     }
-    if (next.what == Awaited::parse) forget_prepared(next.name);
+    if (next.what == Awaited::parse) statements_.forget(next.name);
     if (next.exchange && !next.exchange->extra.failed) next.exchange->record.error = "aborted";
     answered(stamp.time_ns);
   }
@@ -533,63 +488,7 @@ void PostgresqlDialogue::take_notification(const Stamp& stamp) {
   link_.publish(std::move(r));
 }
 
-// A run of a client's messages of known types, up to one that the server answers at once.
-unsigned messages_confidence(std::string_view bytes) {
-  constexpr unsigned perhaps = 20;
-  if (std::string_view("QPBF").find(bytes.front()) == std::string_view::npos) return 0;
-  while (bytes.size() >= 5) {
-    const char type = bytes.front();
-    const std::uint32_t length = big_endian_32(bytes.substr(1));
-    if (std::string_view("QPBDECSHFX").find(type) == std::string_view::npos || length < 4 ||
-        length > max_first_length) {
-      return 0;
-    }
-    const std::string_view body = bytes.substr(5, length - 4);
-    if (type == 'Q' && !body.empty() && static_cast<unsigned char>(body.front()) < 0x20 &&
-        body.front() != '\n' && body.front() != '\t' && body.front() != '\r' &&
-        body.front() != '\0') {
-      return 0;
-    }
-    if (body.size() < length - 4) return perhaps;
-    if (type == 'Q' && (body.empty() || body.back() != '\0')) return 0;
-    // The server answers these at once.
-    if (std::string_view("QSHF").find(type) != std::string_view::npos) return Inference::certain;
-    bytes.remove_prefix(5 + body.size());
-  }
-  return perhaps;
-}
-
 }  // namespace
-
-Inference infer_postgresql(const Opening& opening) {
-  constexpr unsigned perhaps = 20;
-  const std::string_view bytes = opening.bytes;
-  if (opening.first && bytes.front() == '\0') {
-    if (bytes.size() >= 2 && bytes[1] != '\0') return {};
-    if (bytes.size() < 8) return {perhaps};
-    const std::uint32_t length = big_endian_32(bytes);
-    const std::uint32_t code = big_endian_32(bytes.substr(4));
-    if ((code == ssl_request || code == gssenc_request) && length == 8) {
-      return {Inference::certain};
-    }
-    if (code == cancel_request && (length == 16 || length == 12 + 256)) {
-      return {Inference::certain};
-    }
-    if (code >> 16 != protocol_3 >> 16 || length < 9 || length > 10000) return {};
-    if (bytes.size() == 8) return {perhaps};
-    const char c = bytes[8];
-    return {(c >= 'a' && c <= 'z') || c == '_' ? Inference::certain : 0u};
-  }
-  // A server that is ready for the next query.
-  if (!opening.first && bytes.size() >= 6 &&
-      bytes.substr(bytes.size() - 6, 5) == std::string_view("Z\0\0\0\5", 5) &&
-      std::string_view("ITE").find(bytes.back()) != std::string_view::npos) {
-    return {Inference::certain, Party::server, false};
-  }
-  const unsigned confidence = messages_confidence(bytes);
-  // A first message without a startup is another protocol's.
-  return {confidence, Party::client, true};
-}
 
 std::unique_ptr<Dialogue> open_postgresql(const Options& options, Conversation& link) {
   return std::make_unique<PostgresqlDialogue>(options.postgresql, link);

@@ -17,6 +17,12 @@ inline std::uint32_t big_endian_32(std::string_view bytes) {
   return value;
 }
 
+// What a client's first message asks for: a session, or what comes before one.
+inline constexpr std::uint32_t postgresql_3 = 196608;
+inline constexpr std::uint32_t postgresql_cancel = 80877102;
+inline constexpr std::uint32_t postgresql_ssl = 80877103;
+inline constexpr std::uint32_t postgresql_gssenc = 80877104;
+
 class PostgresqlParser {
  public:
   enum class Step { need_more, message, failed };

@@ -118,8 +118,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const bool typed = TRIVET_PROTOCOL == std::string_view("redis") && !all[0].starts_with('*');
   if (all[0].size() + all[1].size() < 16384 && !typed) {
     const std::string whole = reading(options, all, 8192);
-    require(reading(options, all, 1) == whole);
-    require(reading(options, all, 3) == whole);
+    for (std::size_t step : {1, 3}) {
+      const std::string cut = reading(options, all, step);
+      // Where the end that spoke second is the client, the connection was found half-way: segments
+      // tell where a message may begin.
+      if ((whole + cut).find("|client|") == std::string::npos) require(cut == whole);
+    }
   }
   return 0;
 }
