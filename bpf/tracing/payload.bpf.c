@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The payload of TCP sockets, taken at cgroup_skb of the cgroup2 root: no other system call pays
- * for it, sendfile, splice and io_uring pass through it as send() does, and packets carry sequence
- * numbers, so that user space knows each gap. Whose bytes they are is told by the socket's send and
- * receive.
+ * The payload of TCP sockets, and datagrams that look like DNS, taken at cgroup_skb of the cgroup2
+ * root: no other system call pays for it, sendfile, splice and io_uring pass through it as send()
+ * does, and packets carry sequence numbers, so that user space knows each gap. Whose bytes they are
+ * is told by the socket's send and receive.
  */
 #include "lanes.bpf.h"
 #include <bpf/bpf_endian.h>
@@ -17,6 +17,8 @@
 #define IPPROTO_DSTOPTS	   60
 /* The kernel itself sends no longer chain of headers before TCP's. */
 #define IPV6_EXTENSIONS_MAX 4
+/* EDNS allows larger messages; the answer section begins well within. */
+#define DATAGRAM_BYTES_MAX 4096
 /* The further windows that fill records, for packets far above the common size. */
 #define PAYLOAD_STRIDE 4096
 #define PAYLOAD_LEAP   (64 << 10)
@@ -25,7 +27,18 @@
 #define HEAD_STEP    128
 #define HEAD_NAME    16
 
-const volatile struct payload_config config = {.run_bytes = 320 << 10, .open_bytes = 16 << 20};
+const volatile struct payload_config config = {
+	.run_bytes = 320 << 10, .open_bytes = 16 << 20, .datagrams = 1};
+
+/* RFC 1035, 4.1.1; in network order. */
+struct dns_header {
+	__u16 id;
+	__u16 flags;
+	__u16 questions;
+	__u16 answers;
+	__u16 authorities;
+	__u16 additionals;
+};
 
 struct socket_state {
 	__u32 run_bytes[2]; /* by direction: payload since the other direction last spoke */
@@ -50,9 +63,10 @@ struct {
 	__type(value, __u32);
 } verdicts SEC(".maps");
 
-/* Where the TCP header starts, or -1: not TCP, a fragment, or a header that cannot be. */
-static __always_inline int packet__tcp_offset(struct __sk_buff *skb, struct socket_ends *ends,
-					      bool ingress)
+/* Where the protocol's header starts, or -1: another one, a fragment, or a header that cannot be.
+ */
+static __always_inline int packet__transport_offset(struct __sk_buff *skb, struct socket_ends *ends,
+						    bool ingress, __u8 protocol)
 {
 	__u8 *source = ingress ? ends->peer_address : ends->local_address;
 	__u8 *target = ingress ? ends->local_address : ends->peer_address;
@@ -65,7 +79,7 @@ static __always_inline int packet__tcp_offset(struct __sk_buff *skb, struct sock
 
 		if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip)))
 			return -1;
-		if (ip.protocol != IPPROTO_TCP || ip.ihl < 5 ||
+		if (ip.protocol != protocol || ip.ihl < 5 ||
 		    ip.frag_off & bpf_htons(IP_FRAGMENT_OFFSET))
 			return -1;
 		source[10] = source[11] = target[10] = target[11] = 0xff;
@@ -86,7 +100,7 @@ static __always_inline int packet__tcp_offset(struct __sk_buff *skb, struct sock
 		for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
 			struct ipv6_opt_hdr extension;
 
-			if (next == IPPROTO_TCP)
+			if (next == protocol)
 				return offset;
 			if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING &&
 			    next != IPPROTO_DSTOPTS)
@@ -96,7 +110,7 @@ static __always_inline int packet__tcp_offset(struct __sk_buff *skb, struct sock
 			next = extension.nexthdr;
 			offset += (extension.hdrlen + 1) * 8;
 		}
-		return next == IPPROTO_TCP ? offset : -1;
+		return next == protocol ? offset : -1;
 	}
 	return -1;
 }
@@ -294,6 +308,42 @@ static __always_inline __u32 state__grant(struct socket_state *state, __u32 dire
 	return bytes < run_bytes - before ? bytes : run_bytes - before;
 }
 
+/*
+ * Whether bytes begin like a DNS message that asks or answers one question (RFC 9619): of what else
+ * there is, one datagram in a million does. Ports say less: resolvers and servers choose them.
+ */
+static __always_inline bool dns__is_header(const struct dns_header *header)
+{
+	__u16 flags = bpf_ntohs(header->flags);
+
+	return header->questions == bpf_htons(1) && !(flags & 0x0040) && (flags >> 11 & 0xf) <= 6 &&
+	       bpf_ntohs(header->answers) < 4096 && bpf_ntohs(header->authorities) < 4096 &&
+	       bpf_ntohs(header->additionals) < 256;
+}
+
+/* What is told of a datagram whose header is at `offset`. Where its message starts, or -1. */
+static __always_inline int datagram__read(struct __sk_buff *skb, struct socket_payload_event *seen,
+					  int offset)
+{
+	bool ingress = seen->direction == PAYLOAD_RECEIVED;
+	struct {
+		struct udphdr udp;
+		struct dns_header dns;
+	} header;
+
+	if (bpf_skb_load_bytes(skb, offset, &header, sizeof(header)) ||
+	    !dns__is_header(&header.dns))
+		return -1;
+	offset += sizeof(header.udp);
+	seen->flags = PAYLOAD_DATAGRAM;
+	seen->payload_bytes = skb->len - offset;
+	seen->captured_bytes =
+		seen->payload_bytes < DATAGRAM_BYTES_MAX ? seen->payload_bytes : DATAGRAM_BYTES_MAX;
+	seen->ends.local_port = bpf_ntohs(ingress ? header.udp.dest : header.udp.source);
+	seen->ends.peer_port = bpf_ntohs(ingress ? header.udp.source : header.udp.dest);
+	return offset;
+}
+
 static __always_inline void payload__take(struct __sk_buff *skb, enum payload_direction direction)
 {
 	struct socket_payload_event seen = {.direction = direction};
@@ -307,16 +357,31 @@ static __always_inline void payload__take(struct __sk_buff *skb, enum payload_di
 	if (!sk)
 		return;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk || sk->protocol != IPPROTO_TCP)
+	if (!sk)
 		return;
-	if (sk->state != BPF_TCP_LISTEN) {
+	if (sk->protocol == IPPROTO_TCP && sk->state != BPF_TCP_LISTEN) {
 		state = bpf_sk_storage_get(&tracing_sockets, sk, NULL, 0);
 		if (state && state->ignored)
 			return;
+	} else if (sk->protocol != IPPROTO_TCP &&
+		   (sk->protocol != IPPROTO_UDP || !config.datagrams)) {
+		return;
 	}
 
-	offset = packet__tcp_offset(skb, &seen.ends, direction == PAYLOAD_RECEIVED);
-	if (offset < 0 || bpf_skb_load_bytes(skb, offset, &header, sizeof(header)))
+	offset = packet__transport_offset(skb, &seen.ends, direction == PAYLOAD_RECEIVED,
+					  sk->protocol);
+	if (offset < 0)
+		return;
+	if (sk->protocol == IPPROTO_UDP) {
+		offset = datagram__read(skb, &seen, offset);
+		if (offset < 0)
+			return;
+		/* With it, its owner is told from now on. */
+		bpf_sk_storage_get(&tracing_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+		payload__send(skb, &seen, offset);
+		return;
+	}
+	if (bpf_skb_load_bytes(skb, offset, &header, sizeof(header)))
 		return;
 	offset += header.doff * 4;
 	if (header.doff < 5 || offset > skb->len)
@@ -361,13 +426,15 @@ static __always_inline void payload__take(struct __sk_buff *skb, enum payload_di
 			seen.flags |= PAYLOAD_IN_ORDER;
 		if (direction == PAYLOAD_RECEIVED) {
 			if (tcp->bytes_received == 0 && seen.tcp_sequence == next)
-				seen.flags |= PAYLOAD_FIRST;
+				seen.flags |=
+					PAYLOAD_FIRST | (tcp->data_segs_out ? 0 : PAYLOAD_OPENING);
 		} else {
 			/* The kernel has counted this packet's segments already. */
 			__u32 segments = skb->gso_segs;
 
 			if (tcp->data_segs_out == (segments ? segments : 1))
-				seen.flags |= PAYLOAD_FIRST;
+				seen.flags |=
+					PAYLOAD_FIRST | (tcp->bytes_received ? 0 : PAYLOAD_OPENING);
 		}
 	} else if (!state) {
 		/* The end of a connection that never carried anything. */
@@ -467,13 +534,18 @@ static __always_inline int owner__take(struct sock *sk, int bytes, enum payload_
 	struct socket_state *state;
 	struct sock *carrier;
 	struct task_key *owner;
+	bool datagrams;
 	__u64 cookie;
 
 	if (bytes <= 0 || (family != AF_INET && family != AF_INET6) ||
-	    (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_MPTCP))
+	    (sk->sk_protocol != IPPROTO_TCP && sk->sk_protocol != IPPROTO_MPTCP &&
+	     sk->sk_protocol != IPPROTO_UDP))
 		return 0;
-	/* Created here too: of a deferred accept, the first bytes were the listener's. */
-	state = bpf_sk_storage_get(&tracing_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	datagrams = sk->sk_protocol == IPPROTO_UDP;
+	/* Created here too: of a deferred accept, the first bytes were the listener's. UDP sockets
+	   are told of only once they have carried DNS. */
+	state = bpf_sk_storage_get(&tracing_sockets, sk, NULL,
+				   datagrams ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
 	if (!state || state->ignored)
 		return 0;
 	owner = &state->owners[direction];
@@ -495,6 +567,7 @@ static __always_inline int owner__take(struct sock *sk, int bytes, enum payload_
 	event->header.socket_cookie = cookie;
 	ends__of_sock(&event->ends, carrier);
 	event->direction = direction;
+	event->datagrams = datagrams;
 	__builtin_memset(event->reserved, 0, sizeof(event->reserved));
 	*owner = event->header.task;
 	event_submit(LANE_BULK, event);

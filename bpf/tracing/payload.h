@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Bytes of TCP connections as the packets carried them, the tasks that sent and received them, and
- * the end of each socket. All in the bulk lane, so that the order of one socket's events is the
- * ring's.
+ * Bytes of TCP connections and DNS datagrams as the packets carried them, the tasks that sent and
+ * received them, and the end of each socket. All in the bulk lane, so that the order of one
+ * socket's events is the ring's.
  */
 #ifndef TRIVET_PAYLOAD_H
 #define TRIVET_PAYLOAD_H
@@ -26,6 +26,11 @@ enum payload_flags {
 	PAYLOAD_FIRST = 1 << 4,
 	/* Followed since its first byte: if that byte has not come up, it was lost on the way. */
 	PAYLOAD_FOLLOWED = 1 << 5,
+	/* The connection's first bytes: neither end has said anything before. */
+	PAYLOAD_OPENING = 1 << 6,
+	/* A whole datagram, of which only those are told that look like DNS. `ends` are the
+	   packet's, and there are no sequence numbers. */
+	PAYLOAD_DATAGRAM = 1 << 7,
 };
 
 /* The ends as the socket names them; IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
@@ -63,7 +68,8 @@ struct socket_owner_event {
 	struct event_header header;
 	struct socket_ends ends;
 	__u8 direction; /* enum payload_direction */
-	__u8 reserved[3];
+	__u8 datagrams; /* 1: a UDP socket */
+	__u8 reserved[2];
 };
 TRIVET_EVENT(socket_owner_event, 129, 112, 1);
 
@@ -89,6 +95,7 @@ struct payload_config {
 	/* The same where a message's head does not show that its body has no chunks: of chunks
 	   every byte is needed, and user space's verdict may come 50 ms after the head. */
 	__u32 open_bytes;
+	__u32 datagrams; /* whether DNS in datagrams is told */
 };
 
 #endif /* TRIVET_PAYLOAD_H */

@@ -24,9 +24,7 @@
 #include "query/host_table.h"
 #include "query/process_table.h"
 #include "query/socket_table.h"
-#include "trivet/records/alert.h"
-#include "trivet/records/flow.h"
-#include "trivet/records/http_request.h"
+#include "trivet/records/all.h"
 
 namespace trivet {
 
@@ -139,13 +137,14 @@ Result<void> Daemon::start() {
 
   if (auto opened = open_spill(*settings); !opened) return opened.error();
   tables_ = std::make_unique<Tables>(table_limits(*settings), spill_.get());
-  for (const auto* schema : {&Alert::schema(), &HttpRequest::schema(), &Flow::schema()})
+  std::vector<std::string> printed;
+  for (const auto* schema : all_record_schemas()) {
     tables_->declare(*schema);
+    printed.emplace_back(schema->table);
+  }
   const auto origin = [this] { return Origin{facts_->host().name, facts_->boot_to_real_ns()}; };
   if (options_.print_records)
-    printer_ = std::make_unique<Printer>(
-        *tables_, std::vector<std::string>{"alerts", "http_requests", "flows"}, origin,
-        STDOUT_FILENO);
+    printer_ = std::make_unique<Printer>(*tables_, printed, origin, STDOUT_FILENO);
 
   dispatcher_ = std::make_unique<Dispatcher>(*facts_, plugins_->hosts());
   if (auto watching = watch_processes(); !watching) return watching.error();

@@ -23,43 +23,60 @@ IpAddress address(const std::uint8_t (&bytes)[16]) {
   return IpAddress::v6(bytes);
 }
 
+// Memory of a record that waits, about: what bodies and long texts make of it.
+std::size_t size_of(const AnyRequest& request) {
+  std::size_t bytes = sizeof(AnyRequest);
+  std::visit(
+      [&bytes](const auto& record) {
+        for (const Column& column : record.schema().columns) {
+          const Value value = column.get(&record);
+          if (const auto* text = std::get_if<std::string_view>(&value)) bytes += text->size();
+        }
+      },
+      request);
+  return bytes;
+}
+
 bool same_ends(const socket_ends& a, const socket_ends& b) {
   return std::memcmp(&a, &b, sizeof(a)) == 0;
 }
 
 }  // namespace
 
-class Connections::Connection final : public HttpConversation::Listener {
+class Connections::Connection final : public Conversation::Listener {
  public:
   Connection(Connections& table, std::uint64_t socket_cookie, const socket_ends& socket_ends_)
       : cookie(socket_cookie),
         ends(socket_ends_),
-        conversation(table.options_, table.counts_.http, *this),
+        conversation(table.options_, table.shared_, *this),
         table_(table) {}
 
-  void on_exchange(HttpRequest record) override {
-    record.socket_cookie = cookie;
-    record.local_address = address(ends.local_address);
-    record.local_port = ends.local_port;
-    record.peer_address = address(ends.peer_address);
-    record.peer_port = ends.peer_port;
+  void on_exchange(AnyRequest request) override {
+    std::visit(
+        [this](auto& record) {
+          record.socket_cookie = cookie;
+          record.local_address = address(ends.local_address);
+          record.local_port = ends.local_port;
+          record.peer_address = address(ends.peer_address);
+          record.peer_port = ends.peer_port;
+        },
+        request);
     if (waiting.empty() && owned()) {
-      publish(std::move(record));
+      publish(std::move(request));
       return;
     }
     if (waiting.empty()) {
       waiting_since_ns = table_.now_ns_;
       table_.unowned_.push_back(this);
     }
-    waiting_bytes += sizeof(HttpRequest) + record.request_body.size() + record.response_body.size();
-    waiting.push_back(std::move(record));
+    waiting_bytes += size_of(request);
+    waiting.push_back(std::move(request));
   }
 
-  void on_need(HttpConversation::Need need) override {
-    decided = need != HttpConversation::Need::unknown;
+  void on_need(Need need) override {
+    decided = need != Need::unknown;
     if (decided) {
-      table_.outlet_.decide(
-          cookie, need == HttpConversation::Need::every_byte ? PAYLOAD_WHOLE : PAYLOAD_BOUNDED);
+      table_.outlet_.decide(cookie, need == Need::every_byte ? PAYLOAD_WHOLE : PAYLOAD_BOUNDED);
     } else {
       table_.outlet_.forget(cookie);
     }
@@ -72,7 +89,7 @@ class Connections::Connection final : public HttpConversation::Listener {
   void publish_waiting() {
     if (waiting.empty()) return;
     table_.unowned_.remove(this);
-    for (HttpRequest& record : std::exchange(waiting, {})) publish(std::move(record));
+    for (AnyRequest& request : std::exchange(waiting, {})) publish(std::move(request));
     waiting_bytes = 0;
   }
 
@@ -80,11 +97,11 @@ class Connections::Connection final : public HttpConversation::Listener {
 
   const std::uint64_t cookie;
   socket_ends ends;
-  HttpConversation conversation;
+  Conversation conversation;
   ProcessRef owners[2];
   TaskKey owner_keys[2];
   std::uint64_t owner_cgroups[2] = {0, 0};
-  std::vector<HttpRequest> waiting;
+  std::vector<AnyRequest> waiting;
   std::size_t waiting_bytes = 0;
   std::uint64_t waiting_since_ns = 0;
   std::uint64_t last_ns = 0;
@@ -93,23 +110,30 @@ class Connections::Connection final : public HttpConversation::Listener {
   std::list<Connection*>::iterator place;
 
  private:
-  void publish(HttpRequest record) {
+  void publish(AnyRequest request) {
     const unsigned direction = conversation.request_direction();
     const TaskKey& key = owner_keys[direction];
-    record.pid = key.tgid;
-    record.process_start_ns = key.start_ns;
-    record.process_exec_count = key.exec_count;
-    record.cgroup_id = owner_cgroups[direction];
-    set_process(record, owners[direction]);
+    std::visit(
+        [&](auto& record) {
+          record.pid = key.tgid;
+          record.process_start_ns = key.start_ns;
+          record.process_exec_count = key.exec_count;
+          record.cgroup_id = owner_cgroups[direction];
+          set_process(record, owners[direction]);
+        },
+        request);
     if (key.tgid == 0) ++table_.counts_.unowned;
-    table_.outlet_.publish(std::move(record));
+    table_.outlet_.publish(std::move(request));
   }
 
   Connections& table_;
 };
 
-Connections::Connections(HttpOptions options, ConnectionLimits limits, Outlet& outlet)
-    : options_(std::move(options)), limits_(limits), outlet_(outlet) {}
+Connections::Connections(Options options, ConnectionLimits limits, std::size_t memory_bytes,
+                         Outlet& outlet)
+    : options_(std::move(options)), limits_(limits), outlet_(outlet) {
+  shared_.budget.limit_bytes = memory_bytes;
+}
 
 Connections::~Connections() = default;
 
@@ -146,7 +170,7 @@ void Connections::feed(Connection& connection, const socket_payload_event& event
   if (event.payload_bytes == 0 && !(event.flags & PAYLOAD_FIN)) return;
   const bool deferred = event.flags & PAYLOAD_LISTENER;
   connection.conversation.on_segment(
-      event.direction == PAYLOAD_RECEIVED ? HttpConversation::received : HttpConversation::sent,
+      event.direction == PAYLOAD_RECEIVED ? Conversation::received : Conversation::sent,
       {.sequence = event.tcp_sequence,
        .ack = event.tcp_ack,
        .time_ns = event.header.time_ns,
@@ -154,6 +178,7 @@ void Connections::feed(Connection& connection, const socket_payload_event& event
        .unseen = event.payload_bytes - event.captured_bytes,
        .in_order = (event.flags & PAYLOAD_IN_ORDER) != 0 || deferred,
        .first = (event.flags & PAYLOAD_FIRST) != 0 || deferred,
+       .opening = (event.flags & PAYLOAD_OPENING) != 0 || deferred,
        .followed = (event.flags & PAYLOAD_FOLLOWED) != 0 || deferred,
        .fin = (event.flags & PAYLOAD_FIN) != 0});
 }
@@ -195,7 +220,7 @@ void Connections::tick(std::uint64_t now_ns) {
   for (auto next = by_activity_.begin(); next != by_activity_.end();) {
     Connection& connection = **next++;
     if (connection.last_ns + second > now_ns_) break;
-    HttpConversation& conversation = connection.conversation;
+    Conversation& conversation = connection.conversation;
     if (conversation.outstanding() || conversation.waiting_for_segments()) {
       conversation.on_idle(now_ns_);
     }
@@ -259,12 +284,12 @@ void Connections::settle(Connection& connection) {
   }
   account(connection);
   by_activity_.splice(by_activity_.end(), by_activity_, connection.place);
-  while (memory_ > limits_.memory_bytes && !by_activity_.empty()) evict();
+  while (shared_.budget.used_bytes > shared_.budget.limit_bytes && !by_activity_.empty()) evict();
 }
 
 void Connections::account(Connection& connection) {
   const std::size_t memory = connection.memory();
-  memory_ = memory_ - connection.accounted + memory;
+  shared_.budget.used_bytes += memory - connection.accounted;
   connection.accounted = memory;
 }
 
@@ -286,7 +311,7 @@ void Connections::ignore(Connection& connection, std::uint64_t now_ns) {
 void Connections::drop(Connection& connection) {
   connection.publish_waiting();
   if (connection.decided) outlet_.forget(connection.cookie);
-  memory_ -= connection.accounted;
+  shared_.budget.used_bytes -= connection.accounted;
   by_activity_.erase(connection.place);
   connections_.erase(connection.cookie);
 }

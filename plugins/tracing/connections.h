@@ -15,24 +15,21 @@
 #include <unordered_set>
 #include <vector>
 
-#include "tracing/http.h"
+#include "tracing/conversation.h"
 #include "tracing/payload.h"
 #include "trivet/host.h"
-#include "trivet/records/http_request.h"
 
 namespace trivet::tracing {
 
 struct ConnectionLimits {
   std::size_t connections = 65536;
-  std::size_t memory_bytes = 128 << 20;
   // Client bytes of deferred accepts that wait for the socket they belong to.
   std::size_t deferred_segments = 4096;
 };
 
 struct ConnectionCounts {
-  HttpCounts http;
   std::uint64_t opened = 0;
-  std::uint64_t ignored = 0;  // found to carry something else
+  std::uint64_t ignored = 0;  // found to carry nothing that is followed
   std::uint64_t evicted = 0;
   std::uint64_t bytes = 0;    // of payload on the wire, as told by the kernel
   std::uint64_t unowned = 0;  // records whose process did not become known
@@ -45,13 +42,13 @@ class Connections {
   class Outlet {
    public:
     virtual ~Outlet() = default;
-    virtual void publish(HttpRequest record) = 0;
+    virtual void publish(AnyRequest record) = 0;
     // What the kernel shall do with this socket from now on; forget() takes it back.
     virtual void decide(std::uint64_t cookie, payload_verdict verdict) = 0;
     virtual void forget(std::uint64_t cookie) = 0;
   };
 
-  Connections(HttpOptions options, ConnectionLimits limits, Outlet& outlet);
+  Connections(Options options, ConnectionLimits limits, std::size_t memory_bytes, Outlet& outlet);
   ~Connections();
 
   // `tail` is what follows the event; its first captured_bytes are taken.
@@ -62,8 +59,8 @@ class Connections {
   void tick(std::uint64_t now_ns);
 
   const ConnectionCounts& counts() const { return counts_; }
+  const Shared& shared() const { return shared_; }
   std::size_t size() const { return connections_.size(); }
-  std::size_t memory() const { return memory_; }
 
  private:
   class Connection;
@@ -87,17 +84,17 @@ class Connections {
   void drop(Connection& connection);
   void evict();
 
-  HttpOptions options_;
+  Options options_;
   ConnectionLimits limits_;
   Outlet& outlet_;
   ConnectionCounts counts_;
+  Shared shared_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::list<Connection*> by_activity_;  // the one silent longest first
   std::list<Connection*> unowned_;      // those with records that wait for their process
   std::deque<Deferred> deferred_;
   std::deque<Decided> decided_;  // verdicts PAYLOAD_IGNORE in the kernel's map, oldest first
   std::unordered_set<std::uint64_t> ignored_;  // the same cookies
-  std::size_t memory_ = 0;
   std::size_t deferred_bytes_ = 0;
   std::uint64_t now_ns_ = 0;  // of the newest event or tick
 };

@@ -2,6 +2,7 @@
 #include "tracing/request_metrics.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,9 +14,19 @@ namespace {
 constexpr std::array<std::string_view, 10> methods = {
     "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "_OTHER"};
 
-// OpenTelemetry's advice for these two metrics, seconds.
+// OpenTelemetry's advice, seconds.
 const std::vector<double> bounds = {0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25,
                                     0.5,   0.75, 1,     2.5,  5,     7.5, 10};
+const std::vector<double> database_bounds = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10};
+
+// Operations past this many share one series; clients choose their names.
+constexpr std::size_t max_database_series = 1024;
+
+bool is_operation(std::string_view name) {
+  return !name.empty() && name.size() <= 32 && std::ranges::all_of(name, [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ' ' || c == '_' || c == '.';
+  });
+}
 
 }  // namespace
 
@@ -24,7 +35,7 @@ void RequestMetrics::observe(const HttpRequest& record) {
   const auto known = std::find(methods.begin(), methods.end() - 1, record.method);
   const auto method = static_cast<unsigned>(known - methods.begin());
   const unsigned key = (record.status.value_or(0) * methods.size() + method) * 2 + server;
-  Histogram*& series = series_[key];
+  Histogram*& series = http_[key];
   if (!series) {
     series = &metrics_.histogram(
         server ? "http_server_request_duration_seconds" : "http_client_request_duration_seconds",
@@ -35,6 +46,53 @@ void RequestMetrics::observe(const HttpRequest& record) {
          {"http_response_status_code", record.status ? std::to_string(*record.status) : ""}});
   }
   series->observe(static_cast<double>(record.latency.ns) / 1e9);
+}
+
+void RequestMetrics::observe(const RedisRequest& record) {
+  if (record.command != "PUSH") {
+    observe_database("redis", record.role, record.command, record.latency);
+  }
+}
+
+void RequestMetrics::observe(const PostgresqlRequest& record) {
+  if (record.operation != "NOTIFICATION") {
+    observe_database("postgresql", record.role, record.operation, record.latency);
+  }
+}
+
+// Types and codes are 16 bits of the sender's choice: metrics.max_series bounds the series.
+void RequestMetrics::observe(const DnsRequest& record) {
+  if (record.role != "client") return;
+  metrics_
+      .histogram("dns_lookup_duration_seconds",
+                 "From the first byte of a query to the last byte of its response, at the client",
+                 bounds,
+                 {{"dns_question_type", record.question_type},
+                  {"dns_response_code", record.response_code},
+                  {"error_type", record.error}})
+      .observe(static_cast<double>(record.latency.ns) / 1e9);
+}
+
+void RequestMetrics::observe_database(std::string_view system, std::string_view role,
+                                      std::string_view operation, Duration latency) {
+  if (!is_operation(operation)) operation = "_OTHER";
+  std::string key = std::string(role) + '/' + std::string(system) + '/' + std::string(operation);
+  auto found = database_.find(key);
+  if (found == database_.end()) {
+    if (database_.size() >= max_database_series && operation != "_OTHER") {
+      observe_database(system, role, "_OTHER", latency);
+      return;
+    }
+    const bool server = role == "server";
+    Histogram& series = metrics_.histogram(
+        server ? "db_server_operation_duration_seconds" : "db_client_operation_duration_seconds",
+        server ? "From the first byte of a query to the last byte of its answer, at the server"
+               : "From the first byte of a query to the last byte of its answer, at the client",
+        database_bounds,
+        {{"db_operation_name", std::string(operation)}, {"db_system_name", std::string(system)}});
+    found = database_.emplace(std::move(key), &series).first;
+  }
+  found->second->observe(static_cast<double>(latency.ns) / 1e9);
 }
 
 }  // namespace trivet::tracing

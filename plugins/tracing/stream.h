@@ -21,6 +21,7 @@ struct Segment {
   std::uint32_t unseen = 0;  // length of what followed `bytes` on the wire and was not captured
   bool in_order = false;     // a hole before it can no longer be filled
   bool first = false;        // the first bytes of the connection in this direction
+  bool opening = false;      // the connection's first bytes: neither end has said anything before
   bool followed = false;     // the kernel has told of this connection since its first byte
   bool fin = false;
 

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <utility>
 
+#include "tracing/protocols.h"
+
 namespace trivet::tracing {
 namespace {
 
@@ -18,6 +20,8 @@ namespace {
 constexpr std::uint32_t run_allowance_bytes = 256 << 10;
 // What 2.5 Gbit/s carry in 50 ms; half the lane, as a loopback connection is told by both ends.
 constexpr std::uint32_t open_bytes = 16 << 20;
+// Resolvers ask again after some seconds; no server answers later than this.
+constexpr std::uint64_t datagram_timeout_ns = 10'000'000'000;
 
 const std::vector<std::string> default_redact_headers = {"authorization", "proxy-authorization",
                                                          "cookie", "set-cookie"};
@@ -33,14 +37,40 @@ std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// [tracing.NAME] of a protocol that carries queries.
+Result<void> read_database(ConfigReader& read, const char* name, DatabaseOptions& options) {
+  auto table = read.table(name);
+  if (!table) return {};
+  std::int64_t text_limit = static_cast<std::int64_t>(options.text_limit);
+  ConfigReader read_table(*table);
+  read_table("enabled", options.enabled);
+  read_table.range("text_limit", text_limit, 0, 1 << 20);
+  read_table("redact", options.redact);
+  options.text_limit = static_cast<std::size_t>(text_limit);
+  return read_table.finish();
+}
+
+Result<void> read_plain(ConfigReader& read, const char* name, PlainOptions& options) {
+  auto table = read.table(name);
+  if (!table) return {};
+  ConfigReader read_table(*table);
+  read_table("enabled", options.enabled);
+  return read_table.finish();
+}
+
+bool anything_enabled(const Options& options) {
+  return std::ranges::any_of(protocols(),
+                             [&](const Protocol& protocol) { return protocol.enabled(options); });
+}
+
 }  // namespace
 
 Result<void> Tracing::configure(const Config& config) {
   Options options;
-  std::int64_t memory_limit = static_cast<std::int64_t>(options.limits.memory_bytes);
+  std::int64_t memory_limit = 128 << 20;
   double request_timeout = 60;
-  std::int64_t body_limit = static_cast<std::int64_t>(options.conversation.body_limit);
-  options.conversation.redact_headers = default_redact_headers;
+  std::int64_t body_limit = static_cast<std::int64_t>(options.http.body_limit);
+  options.http.redact_headers = default_redact_headers;
 
   ConfigReader read(config);
   read.known("enabled");
@@ -51,28 +81,31 @@ Result<void> Tracing::configure(const Config& config) {
   }
   if (auto http = read.table("http")) {
     ConfigReader read_http(*http);
-    read_http("enabled", options.http);
+    read_http("enabled", options.http.enabled);
     read_http.range("body_limit", body_limit, 0, 16 << 20);
-    read_http("redact_headers", options.conversation.redact_headers);
+    read_http("redact_headers", options.http.redact_headers);
     if (auto done = read_http.finish(); !done) return done;
   }
+  if (auto done = read_database(read, "redis", options.redis); !done) return done;
+  if (auto done = read_database(read, "postgresql", options.postgresql); !done) return done;
+  if (auto done = read_plain(read, "dns", options.dns); !done) return done;
+  if (auto done = read_plain(read, "tls", options.tls); !done) return done;
   if (auto done = read.finish(); !done) return done;
 
-  for (std::string& name : options.conversation.redact_headers) {
+  for (std::string& name : options.http.redact_headers) {
     std::ranges::transform(name, name.begin(), [](char c) {
       return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
     });
   }
-  options.limits.memory_bytes = static_cast<std::size_t>(memory_limit);
-  options.conversation.body_limit = static_cast<std::size_t>(body_limit);
-  options.conversation.request_timeout_ns =
-      static_cast<std::uint64_t>(std::llround(request_timeout * 1e9));
+  memory_limit_ = static_cast<std::size_t>(memory_limit);
+  options.http.body_limit = static_cast<std::size_t>(body_limit);
+  options.request_timeout_ns = static_cast<std::uint64_t>(std::llround(request_timeout * 1e9));
   options_ = std::move(options);
   return {};
 }
 
 std::vector<ObjectSpec> Tracing::objects() const {
-  if (!options_.http) return {};
+  if (!anything_enabled(options_)) return {};
   ObjectSpec payload{
       .name = "payload",
       .hooks = {{.name = "payload",
@@ -85,22 +118,34 @@ std::vector<ObjectSpec> Tracing::objects() const {
       .config = {},
       .map_sizes = {}};
   return {payload.with_config(payload_config{
-      .run_bytes = static_cast<__u32>(options_.conversation.body_limit) + run_allowance_bytes,
-      .open_bytes =
-          std::max(open_bytes, static_cast<std::uint32_t>(options_.conversation.body_limit) +
-                                   run_allowance_bytes)})};
+      .run_bytes = static_cast<__u32>(options_.http.body_limit) + run_allowance_bytes,
+      .open_bytes = std::max(
+          open_bytes, static_cast<std::uint32_t>(options_.http.body_limit) + run_allowance_bytes),
+      .datagrams = options_.dns.enabled})};
 }
 
 Result<void> Tracing::start(Host& host) {
-  if (!options_.http) return {};
+  if (!anything_enabled(options_)) return {};
   host_ = &host;
-  connections_ = std::make_unique<Connections>(options_.conversation, options_.limits, *this);
+  connections_ = std::make_unique<Connections>(options_, ConnectionLimits{}, memory_limit_, *this);
+  datagrams_ =
+      std::make_unique<Datagrams>(std::min(options_.request_timeout_ns, datagram_timeout_ns),
+                                  [this](DnsRequest record) { publish(std::move(record)); });
   request_metrics_ = std::make_unique<RequestMetrics>(host.metrics());
   host.on<socket_payload_event>([this](const Event<socket_payload_event>& event) {
-    connections_->on_payload(event.data, text_of(event.tail));
+    if (event.data.flags & PAYLOAD_DATAGRAM) {
+      const std::string_view bytes = text_of(event.tail).substr(0, event.data.captured_bytes);
+      if (options_.dns.enabled) datagrams_->on_datagram(event.data, bytes);
+    } else {
+      connections_->on_payload(event.data, text_of(event.tail));
+    }
   });
   host.on<socket_owner_event>([this](const Event<socket_owner_event>& event) {
-    connections_->on_owner(event.data, event.process);
+    if (event.data.datagrams) {
+      datagrams_->on_owner(event.data, event.process);
+    } else {
+      connections_->on_owner(event.data, event.process);
+    }
   });
   host.on<socket_close_event>(
       [this](const Event<socket_close_event>& event) { connections_->on_close(event.data); });
@@ -125,13 +170,18 @@ void Tracing::stop() noexcept {
   object_.reset();
   verdicts_ = nullptr;
   connections_.reset();
+  datagrams_.reset();
   request_metrics_.reset();
   host_ = nullptr;
 }
 
-void Tracing::publish(HttpRequest record) {
-  request_metrics_->observe(record);
-  host_->publish(std::move(record));
+void Tracing::publish(AnyRequest request) {
+  std::visit(
+      [this](auto& record) {
+        request_metrics_->observe(record);
+        host_->publish(std::move(record));
+      },
+      request);
 }
 
 void Tracing::decide(std::uint64_t cookie, payload_verdict verdict) {
@@ -156,31 +206,47 @@ void Tracing::refused(const char* action, const Error& error) {
 
 void Tracing::tick() {
   connections_->tick(boot_time_ns());
+  datagrams_->tick(boot_time_ns());
 
   Metrics& metrics = host_->metrics();
   const ConnectionCounts& counts = connections_->counts();
+  const Shared& shared = connections_->shared();
   metrics.gauge("trivet_tracing_connections", "TCP connections that are followed")
       .set(static_cast<double>(connections_->size()));
   metrics.gauge("trivet_tracing_memory_bytes", "Memory held for connections, about")
-      .set(static_cast<double>(connections_->memory()));
+      .set(static_cast<double>(connections_->shared().budget.used_bytes));
   const auto follow = [&](const char* name, const char* help, std::uint64_t total) {
     metrics.counter(name, help).follow(static_cast<double>(total));
   };
   follow("trivet_tracing_connections_total", "TCP connections that were seen", counts.opened);
-  follow("trivet_tracing_ignored_total", "Sockets found to carry something else than HTTP/1.x",
+  follow("trivet_tracing_ignored_total", "Sockets found to carry nothing that is followed",
          counts.ignored);
   follow("trivet_tracing_evicted_total", "Connections forgotten for lack of room", counts.evicted);
   follow("trivet_tracing_payload_bytes_total", "Payload told by the kernel, as on the wire",
          counts.bytes);
   follow("trivet_tracing_gaps_total", "Holes in a direction that hide where messages begin",
-         counts.http.gaps);
-  follow("trivet_tracing_gap_bytes_total", "Bytes missing in those holes", counts.http.gap_bytes);
-  follow("trivet_tracing_parse_errors_total", "Connections given up for malformed HTTP",
-         counts.http.parse_errors);
+         shared.gaps);
+  follow("trivet_tracing_gap_bytes_total", "Bytes missing in those holes", shared.gap_bytes);
+  follow("trivet_tracing_parse_errors_total", "Connections given up for malformed messages",
+         shared.parse_errors);
+  const auto degraded = [&](const char* kept, std::uint64_t total) {
+    metrics
+        .counter("trivet_tracing_degraded_total", "Exchanges of which less was kept to save memory",
+                 {{"kept", kept}})
+        .follow(static_cast<double>(total));
+  };
+  degraded("heads", shared.budget.without_bodies);
+  degraded("sizes", shared.budget.sizes_only);
   follow("trivet_tracing_unowned_total", "Records whose process did not become known",
-         counts.unowned);
+         counts.unowned + datagrams_->counts().unowned);
   follow("trivet_tracing_deferred_lost_total", "Segments to listeners that no connection claimed",
          counts.deferred_lost);
+  follow("trivet_tracing_datagrams_total", "Datagrams that look like DNS",
+         datagrams_->counts().seen);
+  follow("trivet_tracing_datagram_queries_evicted_total",
+         "Queries in datagrams given up for lack of room", datagrams_->counts().evicted);
+  follow("trivet_tracing_datagrams_unmatched_total",
+         "Responses in datagrams to no query that was seen", datagrams_->counts().unmatched);
   follow("trivet_tracing_verdict_errors_total", "Capture verdicts that the kernel refused",
          verdict_errors_);
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tracing plugin: HTTP/1.x in plain text between any processes of this host, from the payload
-// that the kernel programs of bpf/tracing/payload.bpf.c send up.
+// The tracing plugin: requests and answers between any processes of this host, from the payload
+// that the kernel programs of bpf/tracing/payload.bpf.c send up. protocols.cpp lists what it reads.
 #pragma once
 
 #include <memory>
 #include <vector>
 
 #include "tracing/connections.h"
+#include "tracing/datagrams.h"
 #include "tracing/request_metrics.h"
 #include "trivet/plugin.h"
 
@@ -20,23 +21,19 @@ class Tracing final : public Plugin, public Connections::Outlet {
   void stop() noexcept override;
 
  private:
-  struct Options {
-    bool http = true;
-    ConnectionLimits limits;
-    HttpOptions conversation;
-  };
-
-  void publish(HttpRequest record) override;
+  void publish(AnyRequest record) override;
   void decide(std::uint64_t cookie, payload_verdict verdict) override;
   void forget(std::uint64_t cookie) override;
   void tick();
   void refused(const char* action, const Error& error);
 
   Options options_;
+  std::size_t memory_limit_ = 0;
   Host* host_ = nullptr;  // while started
   std::unique_ptr<Object> object_;
   Map* verdicts_ = nullptr;
   std::unique_ptr<Connections> connections_;
+  std::unique_ptr<Datagrams> datagrams_;
   std::unique_ptr<RequestMetrics> request_metrics_;
   std::uint64_t verdict_errors_ = 0;
 };

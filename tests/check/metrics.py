@@ -5,11 +5,12 @@ import re
 
 import tree
 
-NAME = re.compile(r'"((?:trivet|hubble|http|process)_[a-z0-9_]+)"')
+NAME = re.compile(r'"((?:trivet|hubble|http|db|dns|process)_[a-z0-9_]+)"')
 ROW = re.compile(r"^\| `([a-z0-9_]+)` \|", re.M)
 # Names of the same form that are no metrics: tables, labels, programs, symbols.
-OTHER = {"http_requests", "http_request_method", "http_response_status_code", "process_exec",
-         "process_exit", "process_fork", "process_snapshot", "trivet_plugin_create"}
+OTHER = {"db_operation_name", "db_system_name", "dns_question_type", "dns_requests",
+         "dns_response_code", "http_requests", "http_request_method", "http_response_status_code",
+         "process_exec", "process_exit", "process_fork", "process_snapshot", "trivet_plugin_create"}
 
 
 def main():

@@ -7,17 +7,17 @@
 #include <string>
 #include <string_view>
 
-#include "tracing/http.h"
+#include "tracing/conversation.h"
+#include "tracing/http_parser.h"
 
 namespace {
 
-using trivet::HttpRequest;
 using namespace trivet::tracing;
 
-struct Counter final : HttpConversation::Listener {
+struct Counter final : Conversation::Listener {
   std::size_t records = 0;
-  void on_exchange(HttpRequest record) override { records += record.method.empty() ? 0 : 1; }
-  void on_need(HttpConversation::Need) override {}
+  void on_exchange(AnyRequest) override { ++records; }
+  void on_need(Need) override {}
 };
 
 void require(bool holds) {
@@ -57,10 +57,10 @@ std::string reading(HttpParser::Kind kind, std::string_view input, std::size_t s
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const HttpOptions options{.body_limit = 64, .redact_headers = {"cookie"}};
-  HttpCounts counts;
+  static const Options options{.http = {.body_limit = 64, .redact_headers = {"cookie"}}};
+  Shared shared;
   Counter counter;
-  HttpConversation conversation(options, counts, counter);
+  Conversation conversation(options, shared, counter);
   std::uint32_t next[2] = {0xffffffc0u, 10};
   std::uint64_t now_ns = 1;
   std::string all[2];
@@ -87,7 +87,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     next[from] += static_cast<std::uint32_t>(bytes.size());
     all[from] += bytes;
     if ((what & 0x20) == 0 || segment.fin) {
-      conversation.on_segment(from ? HttpConversation::sent : HttpConversation::received, segment);
+      conversation.on_segment(from ? Conversation::sent : Conversation::received, segment);
     }
     require(conversation.memory() < (4u << 20));
   }

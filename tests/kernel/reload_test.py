@@ -32,7 +32,7 @@ def raises_an_alert(trivet):
 def records_a_request(trivet, nginx):
     number = os.urandom(4).hex()
     subprocess.run(["curl", "-sS", "-o", "/dev/null", f"{nginx.url}/ok/{number}"], check=True)
-    trivet.follow("requests").wait(lambda r: r["path"] == f"/ok/{number}", what="the request")
+    trivet.follow("requests").wait(lambda r: r.get("path") == f"/ok/{number}", what="the request")
 
 
 def records_a_flow(trivet, nginx):

@@ -226,6 +226,27 @@ class Trivet:
         text = self.call("observe", table, "-o", "json", "-n", str(limit)).stdout
         return [json.loads(line) for line in text.splitlines()]
 
+    def query(self, sql):
+        """The rows of a query, as objects."""
+        text = self.call("query", "-o", "json", sql).stdout
+        return [json.loads(line) for line in text.splitlines()]
+
+    def requests(self, table, port, matching, count):
+        """The rows of a table about the server at `port` by role, once each has `count` that match
+        the SQL condition."""
+        about = f"(role = 'server' AND local_port = {port} OR role = 'client' AND peer_port = {port})"
+        ask = f"SELECT role, count(*) AS n FROM {table} WHERE {about} AND ({matching}) GROUP BY role"
+
+        def enough():
+            return len([row for row in self.query(ask) if row["n"] >= count]) == 2
+
+        wait_until(enough, 30, f"{count} rows of {table} with {matching} for each role")
+        rows = {"client": [], "server": []}
+        for row in self.rows(table):
+            if row["local_port" if row["role"] == "server" else "peer_port"] == port:
+                rows[row["role"]].append(row)
+        return rows
+
     def metrics(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10 * SCALE) as got:
             return Samples(got.read().decode())

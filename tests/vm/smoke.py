@@ -25,7 +25,7 @@ def see_a_request_and_a_flow(trivet, nginx):
     curl = subprocess.Popen(["curl", "-sS", "-o", "/dev/null", f"{nginx.url}/missing/page?q=1"])
     assert curl.wait() == 0
     for role, process in (("client", "curl"), ("server", "nginx")):
-        row = requests.wait(lambda r: r["role"] == role and r["path"] == "/missing/page",
+        row = requests.wait(lambda r: r["role"] == role and r.get("path") == "/missing/page",
                             what=f"the {role}'s row")
         assert (row["method"], row["status"], row["query"], row["process"]) == (
             "GET", 404, "q=1", process), row

@@ -89,6 +89,7 @@ struct trace_event_raw_sys_exit;
 struct tty_driver;
 struct tty_port;
 struct tty_struct;
+struct udphdr;
 struct unix_address;
 struct unix_sock;
 struct upid;
@@ -933,6 +934,13 @@ struct ipv6hdr {
 			struct in6_addr daddr;
 		} addrs;
 	};
+};
+
+struct udphdr {
+	__be16 source;
+	__be16 dest;
+	__be16 len;
+	__sum16 check;
 };
 
 struct inet_connection_sock {

@@ -71,7 +71,7 @@ TEST_CASE("a folder that is not main's alone, or that others could exchange, is 
   fs::create_directory(place.at("roots"));
   says(place.at("roots"), "chown -R 65534");
   fs::create_directory(place.at("shared"));
-  ::chown(place.at("shared").c_str(), kMain, kMain);
+  REQUIRE(::chown(place.at("shared").c_str(), kMain, kMain) == 0);
   ::chmod(place.at("shared").c_str(), 0775);
   says(place.at("shared"), "chmod go-w");
   fs::create_directory_symlink("/etc", place.at("link"));
@@ -83,8 +83,8 @@ TEST_CASE("a folder that is not main's alone, or that others could exchange, is 
   says("/", "absolute");
   // The user of that folder could put another one in the place of records.
   fs::create_directories(place.at("theirs/records"));
-  ::chown(place.at("theirs").c_str(), kMain, kMain);
-  ::chown(place.at("theirs/records").c_str(), kMain, kMain);
+  REQUIRE(::chown(place.at("theirs").c_str(), kMain, kMain) == 0);
+  REQUIRE(::chown(place.at("theirs/records").c_str(), kMain, kMain) == 0);
   says(place.at("theirs/records"), "belongs to user 65534");
   CHECK(status_of("/etc").st_uid == 0);
 }

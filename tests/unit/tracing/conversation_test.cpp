@@ -6,68 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "tracing/http.h"
+#include "wire.h"
 
 namespace trivet::tracing {
 namespace {
 
-constexpr std::uint64_t ms = 1'000'000;
-
-// Both ends of a connection as one socket sees them, and what its conversation concludes. Each
-// event takes a millisecond; what is lost is an event, not a packet: the ends go on.
-class Wire final : public HttpConversation::Listener {
+// The HTTP of a connection.
+class Wire final : public WireOf<HttpRequest> {
  public:
-  explicit Wire(bool at_server = true, HttpOptions options = {})
-      : options_(std::move(options)),
-        client_direction_(at_server ? HttpConversation::received : HttpConversation::sent) {}
-
-  void client(std::string_view bytes, bool lost = false) { send(true, bytes, lost, false); }
-  void server(std::string_view bytes, bool lost = false) { send(false, bytes, lost, false); }
-  void client_fin() { send(true, {}, false, true); }
-  void server_fin() { send(false, {}, false, true); }
-  void silence(std::uint64_t ns) {
-    now_ns += ns;
-    conversation.on_idle(now_ns);
-  }
-
-  void on_exchange(HttpRequest record) override { records.push_back(std::move(record)); }
-  void on_need(HttpConversation::Need now) override { need = now; }
-
-  std::uint64_t now_ns = 1000 * ms;
-  std::vector<HttpRequest> records;
-  HttpConversation::Need need = HttpConversation::Need::unknown;
-  bool known_from_start = true;
-  std::uint32_t unseen = 0;  // of the next segment: not captured
-
- private:
-  void send(bool from_client, std::string_view bytes, bool lost, bool fin) {
-    now_ns += ms;
-    std::uint32_t& own = from_client ? client_next_ : server_next_;
-    const std::uint32_t start = from_client ? 0xfffffff0u : 70000u;
-    Segment segment{.sequence = own,
-                    .ack = from_client ? server_next_ : client_next_,
-                    .time_ns = now_ns,
-                    .bytes = bytes,
-                    .unseen = std::exchange(unseen, 0),
-                    .in_order = true,
-                    .first = known_from_start && own == start,
-                    .followed = known_from_start,
-                    .fin = fin};
-    own = segment.end() + fin;
-    if (lost) return;
-    const auto other = client_direction_ == HttpConversation::received ? HttpConversation::sent
-                                                                       : HttpConversation::received;
-    conversation.on_segment(from_client ? client_direction_ : other, segment);
-  }
-
-  HttpOptions options_;
-  HttpConversation::Direction client_direction_;
-  std::uint32_t client_next_ = 0xfffffff0u;
-  std::uint32_t server_next_ = 70000;
-
- public:
-  HttpCounts counts;
-  HttpConversation conversation{options_, counts, *this};
+  explicit Wire(bool at_server = true, HttpOptions http = {})
+      : WireOf<HttpRequest>(at_server, Options{.http = std::move(http)}) {}
 };
 
 std::string get(const std::string& path) {
@@ -139,7 +87,7 @@ TEST_CASE("a connection cut into segments at any byte gives the same records") {
     REQUIRE(wire.records[1].response_body_bytes == 0);
     REQUIRE(wire.records[2].path == "/3");
     REQUIRE(wire.records[2].response_body == "three");
-    REQUIRE(wire.need == HttpConversation::Need::every_byte);
+    REQUIRE(wire.need == Need::every_byte);
   }
 }
 
@@ -206,7 +154,7 @@ TEST_CASE("every request becomes a record, answered or not") {
 }
 
 TEST_CASE("bodies are kept up to the limit, their sizes are exact") {
-  Wire wire(true, {.body_limit = 4});
+  Wire wire(true, {.body_limit = 4, .redact_headers = {}});
   wire.client(get("/long"));
   wire.server("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc");
   wire.unseen = 400;
@@ -235,7 +183,7 @@ TEST_CASE("what an Upgrade or CONNECT leads to is not followed") {
 }
 
 TEST_CASE("headers with credentials keep their names only") {
-  Wire wire(true, {.redact_headers = {"authorization", "set-cookie"}});
+  Wire wire(true, {.body_limit = 64 << 10, .redact_headers = {"authorization", "set-cookie"}});
   wire.client("GET / HTTP/1.1\r\nAUTHORIZATION: Basic c2VjcmV0\r\nAccept: */*\r\n\r\n");
   wire.server(ok("", "Set-Cookie: id=secret\r\n"));
   REQUIRE(wire.records.size() == 1);
@@ -297,7 +245,6 @@ TEST_CASE("an empty line and wide spaces before a connection's first request hid
 }
 
 TEST_CASE("the kernel is told what is needed of a bulky body, and that it is over") {
-  using Need = HttpConversation::Need;
   Wire wire;
   wire.client(get("/1"));
   wire.server("HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n");
@@ -319,7 +266,7 @@ TEST_CASE("the kernel is told what is needed of a bulky body, and that it is ove
 
 TEST_CASE("a socket that carries something else is given up at its first bytes") {
   Wire wire;
-  wire.client("\x16\x03\x01\x02\x03\x01\xfc\x03\x03");
+  wire.client("SSH-2.0-OpenSSH_9.2\r\n");
   CHECK(wire.conversation.finished());
   CHECK(wire.records.empty());
 }

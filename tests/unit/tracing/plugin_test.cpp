@@ -44,7 +44,8 @@ class Loopback {
     event.payload_bytes = event.captured_bytes = static_cast<__u32>(bytes.size());
     event.direction = static_cast<__u8>(direction);
     event.flags = static_cast<__u8>(flags | PAYLOAD_IN_ORDER | PAYLOAD_FOLLOWED |
-                                    (next_[from_client] == 1000) * PAYLOAD_FIRST);
+                                    (next_[from_client] == 1000) * PAYLOAD_FIRST |
+                                    (next_[0] == 1000 && next_[1] == 1000) * PAYLOAD_OPENING);
     // The kernel rounds records up.
     host_.deliver(event, std::string(bytes) + std::string(17, '\xee'));
   }
@@ -203,10 +204,10 @@ TEST_CASE("the first bytes of a deferred accept come from the listener and join 
   CHECK(records[0].process == "nginx");
 }
 
-TEST_CASE("the kernel is told to ignore what is not HTTP, once") {
+TEST_CASE("the kernel is told to ignore what no protocol knows, once") {
   Started t;
   Loopback wire(t.host);
-  wire.segment(true, "\x16\x03\x01 a TLS client hello");
+  wire.segment(true, "SSH-2.0-OpenSSH_9.2 a greeting");
   wire.segment(true, "and more of it, already under way");
   CHECK(t.verdicts() == 2);
   CHECK(t.host.map("verdicts").entries.begin()->second.at(0) == std::byte{PAYLOAD_IGNORE});
@@ -231,17 +232,47 @@ TEST_CASE("a chunked response is asked for whole until the socket closes") {
   CHECK(t.host.records<HttpRequest>().size() == 2);
 }
 
-TEST_CASE("memory is bounded: the connection silent longest goes, its request told") {
-  Started t("memory_limit = 1048576\n[http]\nbody_limit = 65536");
+TEST_CASE(
+    "as memory runs out first bodies go, then all but sizes; no request is forgotten for them") {
+  Started t("memory_limit = 2097152\n[http]\nbody_limit = 65536");
   const std::string body(60000, 'x');
-  for (std::uint64_t i = 0; i < 100; ++i) {
+  for (std::uint64_t i = 0; i < 150; ++i) {
     Loopback wire(t.host, 1000 + 2 * i);
-    wire.segment(true, "POST /" + std::to_string(i) + " HTTP/1.1\r\nContent-Length: 60000\r\n\r\n");
+    wire.segment(true, "POST /" + std::to_string(i) + " HTTP/1.1\r\nX-Long: " +
+                           std::string(4000, 'l') + "\r\nContent-Length: 60000\r\n\r\n");
     wire.segment(true, body);
+    wire.segment(false, response);
+    wire.segment(true, request);
+  }
+  t.host.tick();
+  t.host.tick();
+  const auto degraded = [&](const char* kept) {
+    return t.host.metrics().value("trivet_tracing_degraded_total", {{"kept", kept}});
+  };
+  CHECK(degraded("heads") > 50);
+  CHECK(degraded("sizes") > 10);
+  CHECK(t.host.metrics().value("trivet_tracing_evicted_total") == 0);
+  auto records = t.host.records<HttpRequest>();
+  std::size_t posted = 0;
+  for (const HttpRequest& r : records) {
+    if (r.method != "POST") continue;
+    ++posted;
+    CHECK(r.request_body_bytes == 60000);
+    CHECK(r.request_body_truncated == r.request_body.empty());
+    CHECK(r.status == 200u);
+  }
+  CHECK(posted == 300);
+}
+
+TEST_CASE("memory is bounded: the connection silent longest goes, its request told") {
+  Started t("memory_limit = 1048576");
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    Loopback wire(t.host, 1000 + 2 * i);
+    wire.segment(true, request);
   }
   t.host.tick();
   CHECK(t.host.metrics().value("trivet_tracing_memory_bytes") <= 1048576);
-  CHECK(t.host.metrics().value("trivet_tracing_evicted_total") > 150);
+  CHECK(t.host.metrics().value("trivet_tracing_evicted_total") > 1000);
   auto records = t.host.records<HttpRequest>();
   REQUIRE_FALSE(records.empty());
   CHECK(records[0].error == "capacity");
@@ -288,7 +319,11 @@ TEST_CASE("the configuration is checked to the key") {
   REQUIRE(plugin.objects()[0].config.size() == sizeof(config));
   std::memcpy(&config, plugin.objects()[0].config.data(), sizeof(config));
   CHECK(config.run_bytes == 1000 + (256 << 10));
-  CHECK(plugin.configure(host.config("[http]\nenabled = false")));
+  std::string all_off;
+  for (const char* protocol : {"http", "redis", "postgresql", "dns", "tls"}) {
+    all_off += "[" + std::string(protocol) + "]\nenabled = false\n";
+  }
+  CHECK(plugin.configure(host.config(all_off)));
   CHECK(plugin.objects().empty());
 }
 

@@ -6,19 +6,13 @@
 #include <optional>
 #include <string>
 
-#include "trivet/record.h"
+#include "trivet/records/request_columns.h"
 
 namespace trivet {
 
 #define TRIVET_HTTP_REQUEST_COLUMNS(X, R)                                                          \
   TRIVET_SUBJECT_COLUMNS(X, R)                                                                     \
-  X(R, std::string, role, none, always, "", "This process's part: client or server")               \
-  X(R, ::trivet::IpAddress, local_address, none, detail, "network.local.address",                  \
-    "This end's address")                                                                          \
-  X(R, std::uint16_t, local_port, none, detail, "network.local.port", "This end's port")           \
-  X(R, ::trivet::IpAddress, peer_address, none, always, "network.peer.address",                    \
-    "The other end's address")                                                                     \
-  X(R, std::uint16_t, peer_port, none, always, "network.peer.port", "The other end's port")        \
+  TRIVET_ENDPOINT_COLUMNS(X, R)                                                                    \
   X(R, std::string, version, none, detail, "network.protocol.version", "HTTP version: 1.0 or 1.1") \
   X(R, std::string, method, none, always, "http.request.method", "Method")                         \
   X(R, std::string, path, none, always, "url.path", "Request target up to the question mark")      \
@@ -28,9 +22,6 @@ namespace trivet {
   X(R, std::optional<std::uint32_t>, status, none, always, "http.response.status_code",            \
     "Status code; none if no response came")                                                       \
   X(R, std::string, status_message, none, detail, "", "Reason phrase")                             \
-  X(R, std::string, error, none, detail, "error.type",                                             \
-    "Why the exchange is incomplete: reset, closed, timeout, truncated, gap, malformed, "          \
-    "capacity; empty if it is whole")                                                              \
   X(R, ::trivet::Fields, request_headers, none, detail, "http.request.header",                     \
     "Request headers in order, names in lower case")                                               \
   X(R, ::trivet::Fields, response_headers, none, detail, "http.response.header",                   \
@@ -43,12 +34,7 @@ namespace trivet {
   X(R, bool, request_body_truncated, none, detail, "", "Whether request_body lacks bytes")         \
   X(R, std::string, response_body, none, detail, "", "Response body up to the limit")              \
   X(R, bool, response_body_truncated, none, detail, "", "Whether response_body lacks bytes")       \
-  X(R, ::trivet::Duration, request_transfer, nanoseconds, detail, "",                              \
-    "First to last byte of the request")                                                           \
-  X(R, ::trivet::Duration, first_byte, nanoseconds, detail, "",                                    \
-    "Last byte of the request to first byte of the response")                                      \
-  X(R, ::trivet::Duration, latency, nanoseconds, always, "",                                       \
-    "First byte of the request to last byte of the response")
+  TRIVET_EXCHANGE_COLUMNS(X, R)
 
 TRIVET_RECORD(HttpRequest, "http_requests", 1, "HTTP/1.x exchanges", TRIVET_HTTP_REQUEST_COLUMNS);
 
