@@ -94,9 +94,10 @@ const std::vector<HelpPage> kPages = {
      "sudo trivet observe flows -f -n 0\n"
      "        New flows only.\n"},
     {"query", "ask the running trivet in SQL", "query STATEMENT [-o FORMAT] [-s SOCKET]",
-     "Runs one SELECT statement of SQLite's SQL over the records in memory (alerts, flows,\n"
-     "http_requests) and over what is known of this host now (processes). The table\n"
-     "\"columns\" lists every table with its columns and what they mean.\n"
+     "Runs one SELECT statement of SQLite's SQL over the records in memory and in files\n"
+     "(alerts, flows, http_requests, ...) and over what is known of this host now (processes,\n"
+     "sockets, containers, interfaces). The table \"columns\" lists every table with its\n"
+     "columns and what they mean.\n"
      "\n"
      "Columns of time are text in UTC and compare with SQLite's datetime(); <name>_ns is the\n"
      "same as a number. Durations are in nanoseconds. p50(x), p90(x) and p99(x) are\n"
