@@ -28,6 +28,9 @@ using Acceptor = asio::basic_socket_acceptor<Protocol>;
 
 // Without free descriptors accept() fails while the listener stays readable: pause for a moment.
 constexpr std::chrono::milliseconds kAcceptPause{200};
+// How long, and how many at most, sockets of clients that were turned away stay open.
+constexpr std::chrono::milliseconds kFarewell{500};
+constexpr unsigned kMaxFarewells = 64;
 // A client that vanished without a word is missed after a minute and a half.
 constexpr int kKeepIdleSeconds = 60, kKeepIntervalSeconds = 10, kKeepProbes = 3;
 
@@ -171,10 +174,10 @@ class ApiServer::Loop {
       set_up_tcp(socket.native_handle());
     } else if (auto peer = check_peer(socket.native_handle(), "the API", service_.options.group);
                !peer) {
-      return turn_away(listener, socket, "permission", {403, peer.error()});
+      return turn_away(listener, std::move(socket), "permission", {403, peer.error()});
     }
     if (listener.clients >= service_.options.max_clients) {
-      return turn_away(listener, socket, "limit",
+      return turn_away(listener, std::move(socket), "limit",
                        {503, Error{"trivet serves " + std::to_string(listener.clients) +
                                    " clients here already: close one"}});
     }
@@ -200,9 +203,9 @@ class ApiServer::Loop {
         .set(static_cast<double>(listener.clients));
   }
 
-  // Tells a client at once why it is not served, as far as the socket takes it.
-  void turn_away(Listener& listener, ApiSocket& socket, const char* reason,
-                 const Refusal& refusal) {
+  // Tells a client at once why it is not served, as far as the socket takes it. The socket stays
+  // open for a moment: a client that looks only then would take a closed one for none.
+  void turn_away(Listener& listener, ApiSocket socket, const char* reason, const Refusal& refusal) {
     service_.sources.metrics
         .counter("trivet_api_refused_total", "Connections to the API that were not served",
                  {{"listener", listener.name}, {"reason", reason}})
@@ -211,12 +214,18 @@ class ApiServer::Loop {
     const std::string text = write_head({.status = refusal.status, .length = body.size()}) + body;
     (void)send(socket.native_handle(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)shutdown(socket.native_handle(), SHUT_WR);
+    if (farewells_ == kMaxFarewells) return;
+    ++farewells_;
+    auto held = std::make_shared<ApiSocket>(std::move(socket));
+    auto timer = std::make_shared<asio::steady_timer>(*service_.io, kFarewell);
+    timer->async_wait([this, held, timer](const ErrorCode&) { --farewells_; });
   }
 
   ApiService service_;
   std::array<std::optional<Listener>, 2> listeners_;
   std::uint16_t port_ = 0;
   std::set<std::shared_ptr<ApiConnection>> connections_;
+  unsigned farewells_ = 0;
   std::thread thread_;
 };
 

@@ -280,7 +280,8 @@ def small_disk(path, size):
     try:
         yield
     finally:
-        subprocess.run(["umount", str(path)], check=True)
+        # Lazily: whatever the test found wrong, the daemon may hold it yet.
+        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 def test_a_full_disk_costs_files_only(kept, nginx, records, folder):
@@ -292,7 +293,9 @@ def test_a_full_disk_costs_files_only(kept, nginx, records, folder):
             lambda: trivet.metrics().sum("trivet_spill_lost_records_total", reason="write_failed"), 15,
             "lost records")
         assert lost > 0 and "No space left on device" in trivet.log()
-        assert trivet.log().count("cannot be kept") == 1
+        # Once, and once more only after a smaller file has found room again.
+        log = trivet.log()
+        assert log.count("cannot be kept") <= log.count("of records.spill again") + 1
         request(nginx, "/ok/after")
         assert "/ok/after" in wait_for(trivet, nginx, ["/ok/after"])
         assert trivet.stop() == 0
