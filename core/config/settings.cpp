@@ -138,6 +138,19 @@ QueuePolicy policy_of(const std::string& name) {
   return QueuePolicy::drop_newest;
 }
 
+// A plugin that is off is not asked which keys it knows, so a slip of the pen must not switch it
+// off.
+Error without_enabled(const Config& table, const std::string& name) {
+  const auto keys = table.keys();
+  const auto meant = nearest("enabled", keys);
+  if (meant.empty())
+    return Error{
+        "[" + name + "] does not say whether the plugin is on: add enabled = true or false", 0,
+        table.place("")};
+  return Error{"unknown key \"" + name + "." + meant + "\": did you mean \"enabled\"?", 0,
+               table.place(meant)};
+}
+
 Result<PluginSettings> read_plugin(ConfigReader& file, const std::string& name) {
   PluginSettings settings{.name = name};
   auto table = file.table(name);
@@ -150,6 +163,7 @@ Result<PluginSettings> read_plugin(ConfigReader& file, const std::string& name) 
   read.choice("queue", queue, {"drop-newest", "drop-oldest", "sample", "wait"});
   for (const auto& key : table->keys()) read.known(key);
   if (auto result = read.finish(); !result) return std::move(result).error();
+  if (!*enabled) return without_enabled(*table, name);
   settings.queue = policy_of(queue);
   settings.table = std::make_unique<PluginTable>(std::move(table));
   return settings;

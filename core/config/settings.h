@@ -51,7 +51,8 @@ struct Settings {
 
 // Reads the whole file but for what the plugins' own tables hold. `plugins` are the names of the
 // plugins installed: any other table is an error that names the nearest. A plugin without a table
-// is off. The Settings stay valid without `file`, but not without its FileSource.
+// is off; one with a table says `enabled`. The Settings stay valid without `file`, but not without
+// its FileSource.
 Result<Settings> read_settings(const Config& file, const std::vector<std::string>& plugins);
 
 }  // namespace trivet
