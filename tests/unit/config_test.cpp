@@ -71,7 +71,7 @@ TEST_CASE("a wrong configuration is refused with its place and the remedy") {
        "sample, "
        "wait"},
       {"schema = 1\n[tracing]\nenabeld = true\n",
-       "trivet.toml:3:1: unknown key \"tracing.enabeld\": did you mean \"enabled\"?"},
+       "trivet.toml:3:11: unknown key \"tracing.enabeld\": did you mean \"enabled\"?"},
       {"schema = 1\n[tracing]\nmemory_limit = 7\n",
        "trivet.toml:2:1: [tracing] does not say whether the plugin is on: add enabled = true or "
        "false"},
