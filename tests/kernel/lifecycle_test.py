@@ -82,16 +82,23 @@ def test_facts_are_right_again_after_lifecycle_events_were_lost(start):
         # Each program leaves a page of arguments in a ring that holds 8 MiB, and nobody reads.
         subprocess.run(["sh", "-c", "i=0; while [ $i -lt 3000 ]; do /bin/true $0; i=$((i + 1)); done",
                         "x" * 4000], check=True, timeout=120 * harness.SCALE)
-        late = subprocess.Popen(["sh", "-c", "read go; read line < /etc/shadow"], stdin=subprocess.PIPE)
+        late = subprocess.Popen(["sh", "-c", "while read go; do read line < /etc/shadow; done"],
+                                stdin=subprocess.PIPE)
     finally:
         os.kill(main, signal.SIGCONT)
     try:
         harness.wait_until(lambda: trivet.metrics().sum("trivet_facts_resyncs_total") >= 1, 3,
                            "facts are read anew")
         assert lost() > 0
-        # Its start was lost, and it is known all the same.
-        late.communicate(b"\n", timeout=10)
-        row = alerts.wait(lambda a: a["pid"] == late.pid, what="the alert of a process that was lost")
+
+        # Its start was lost, and it is known all the same. Its first deeds may be lost too, while
+        # the ring of candidates is being emptied.
+        def alerts_of_late():
+            late.stdin.write(b"\n")
+            late.stdin.flush()
+            return alerts.matching(lambda a: a["pid"] == late.pid)
+
+        row = harness.wait_until(alerts_of_late, 5, "the alert of a process that was lost")[0]
         assert row["process"] == "sh"
         assert row["exe"] == os.path.realpath("/bin/sh")
     finally:
