@@ -28,6 +28,11 @@ struct path_buffer {
 	char data[PATH_TEXT_MAX + PATH_NAME_MAX];
 };
 
+/* Room for what is read. */
+struct path_text {
+	char data[PATH_TEXT_MAX];
+};
+
 /* The text grows downwards from PATH_TEXT_MAX: the walk meets the last name first. */
 struct path_walk {
 	struct path_buffer *buffer;
@@ -58,7 +63,7 @@ static __always_inline bool path__prepend(struct path_walk *walk, const void *na
 	return true;
 }
 
-/* Copies the text to `out`, which has PATH_TEXT_MAX bytes of room in map memory; its length. */
+/* Copies the text to `out`; its length. */
 static __always_inline __u32 path__copy(const struct path_walk *walk, char *out)
 {
 	__u32 start = walk->start, length;
@@ -132,20 +137,20 @@ static __always_inline __u32 path__read_detached(struct dentry *dentry, char *ou
 	return size - 1;
 }
 
-/*
- * Writes the path without a terminating NUL to `out`, which has PATH_TEXT_MAX bytes of room in map
- * memory, and answers its length: 1..PATH_TEXT_MAX, 0 where there is none. " (deleted)" follows a
- * name that was unlinked. A path that is too long loses its beginning, so it does not start with
- * "/".
- */
-static __always_inline __u32 path__read(const struct path *path, struct path_buffer *buffer,
-					char *out)
+/* path__read() for the verifier: a global function is looked at once, not at each call. */
+__noinline __u32 path__write(__u64 path_address, struct path_buffer *buffer, struct path_text *text)
 {
+	const struct path *path = (const struct path *)path_address;
 	struct path_walk walk = {.buffer = buffer, .start = PATH_TEXT_MAX};
-	struct dentry *dentry = BPF_CORE_READ(path, dentry);
 	static const char deleted[] = " (deleted)";
+	struct dentry *dentry;
 	__u32 length;
+	char *out;
 
+	if (!buffer || !text)
+		return 0;
+	out = text->data;
+	dentry = BPF_CORE_READ(path, dentry);
 	if (!dentry)
 		return 0;
 	walk.dentry = dentry;
@@ -157,10 +162,28 @@ static __always_inline __u32 path__read(const struct path *path, struct path_buf
 	/* Unhashed: unlinked. A root is not hashed either, but it has no name to lose. */
 	if (length > 1 && length <= PATH_TEXT_MAX - sizeof(deleted) &&
 	    !BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry) {
+		/* The bound again, in the register that counts. */
+		barrier_var(length);
+		if (length > PATH_TEXT_MAX - sizeof(deleted))
+			return 0;
 		bpf_probe_read_kernel(out + length, sizeof(deleted) - 1, deleted);
 		length += sizeof(deleted) - 1;
 	}
 	return length;
+}
+
+/*
+ * Writes the path without a terminating NUL to `out`, which has PATH_TEXT_MAX bytes of room in map
+ * memory, and answers its length: 1..PATH_TEXT_MAX, 0 where there is none. " (deleted)" follows a
+ * name that was unlinked. A path that is too long loses its beginning, so it does not start with
+ * "/".
+ */
+static __always_inline __u32 path__read(const struct path *path, struct path_buffer *buffer,
+					char *out)
+{
+	__u32 length = path__write((__u64)path, buffer, (struct path_text *)out);
+
+	return length > PATH_TEXT_MAX ? PATH_TEXT_MAX : length;
 }
 
 #endif /* TRIVET_PATH_BPF_H */

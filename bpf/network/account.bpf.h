@@ -266,12 +266,12 @@ static __always_inline bool denial__may_report(__u64 epoch, __u32 rule)
  * Tells user space, in the lane that wakes it at once, that `packet` was refused before there was a
  * flow. `socket` tells the owner and may be NULL.
  */
-static __noinline int denial__report(const struct flow *socket, const struct judgement *answer,
-				     const struct packet *packet)
+__noinline int denial__report(const struct flow *socket, const struct judgement *answer,
+			      const struct packet *packet)
 {
 	struct flow_event *event;
 
-	if (!denial__may_report(answer->epoch, answer->rule))
+	if (!answer || !packet || !denial__may_report(answer->epoch, answer->rule))
 		return 0;
 	event = event_reserve(LANE_ALERT, flow_event);
 	if (!event)
@@ -304,7 +304,7 @@ static __noinline int denial__report(const struct flow *socket, const struct jud
 }
 
 /* Tells user space that policy turned against a flow that had begun. */
-static __noinline int flow__report_denial(struct flow *flow)
+__noinline int flow__report_denial(struct flow *flow)
 {
 	struct flow_event *event;
 
@@ -322,7 +322,7 @@ static __noinline int flow__report_denial(struct flow *flow)
 }
 
 /* Tells user space of a flow's present account. */
-static __noinline int flow__report(struct flow *flow, __u8 state)
+__noinline int flow__report(struct flow *flow, __u8 state)
 {
 	struct flow_event *event;
 

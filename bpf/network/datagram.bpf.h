@@ -72,17 +72,26 @@ static __always_inline __u8 datagram__direction(const struct datagram_key *key, 
 	return sent || connected ? FLOW_EGRESS : FLOW_INGRESS;
 }
 
-static __noinline int datagram__packet(struct __sk_buff *skb, struct socket_state *state, bool sent,
-				       bool connected)
+/* Looks up the state itself: 6.1 takes no argument of a global function for a map's value. */
+__noinline int datagram__packet(struct __sk_buff *skb, bool sent)
 {
 	__u64 epoch = policy__epoch(), now = bpf_ktime_get_boot_ns();
 	struct datagram_flow *datagrams;
 	struct datagram_key key = {};
 	struct judgement ask = {};
-	struct packet packet;
-	__u16 owner_version = state ? state->flow.owner_version : 0;
+	struct bpf_sock *sk = skb->sk;
+	struct socket_state *state;
+	struct packet packet = {};
 	__u8 changed = 0, stale, direction;
+	__u16 owner_version;
 
+	if (!sk)
+		return PASS;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return PASS;
+	state = socket__state(sk, bpf_get_socket_cookie(skb));
+	owner_version = state ? state->flow.owner_version : 0;
 	if (!packet__read(skb, &packet, sent)) {
 		count(FLOW_COUNT_UNREADABLE, 1);
 		return PASS;
@@ -92,8 +101,8 @@ static __noinline int datagram__packet(struct __sk_buff *skb, struct socket_stat
 	key.peer_address[1] = packet.peer_address[1];
 	key.peer_port = packet.peer_port;
 	datagrams = bpf_map_lookup_elem(&datagram_flows, &key);
-	direction =
-		datagrams ? datagrams->flow.direction : datagram__direction(&key, sent, connected);
+	direction = datagrams ? datagrams->flow.direction
+			      : datagram__direction(&key, sent, sk->dst_port != 0);
 	stale = !datagrams || datagrams->flow.epoch != epoch ||
 		datagrams->flow.judged_version != owner_version;
 	if (stale) {

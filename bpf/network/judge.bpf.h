@@ -190,38 +190,43 @@ static __always_inline void judge__count(const struct judgement *answer, bool dr
 		__sync_fetch_and_add(&count->dropped, 1);
 }
 
-/* Fills in verdict and rule from the rest, for the policy of ask->epoch, and counts the judgement.
- */
-static __noinline int judge(struct judgement *ask)
+/* Fills in verdict and rule from the rest, for the policy of asked->epoch, and counts the
+ * judgement. */
+__noinline int judge(struct judgement *asked)
 {
-	__u32 slot = POLICY_SLOT(ask->epoch);
 	struct policy_generation *generation;
+	struct judgement ask;
+	__u32 slot;
 
-	ask->found = 0;
-	ask->audited = 0;
-	ask->rule = FLOW_RULE_DEFAULT;
-	ask->verdict = FLOW_FORWARDED;
-	generation = bpf_map_lookup_elem(&policy_generations, &slot);
-	if (!ask->epoch || !generation)
+	if (!asked)
 		return 0;
+	ask = *asked; /* what a loop is given must lie on this function's stack */
+	ask.found = 0;
+	ask.audited = 0;
+	ask.rule = FLOW_RULE_DEFAULT;
+	ask.verdict = FLOW_FORWARDED;
+	slot = POLICY_SLOT(ask.epoch);
+	generation = bpf_map_lookup_elem(&policy_generations, &slot);
+	if (ask.epoch && generation) {
+		if (config.failsafe_rows)
+			bpf_loop(config.failsafe_rows, judge__failsafe_row, &ask, 0);
+		if (!ask.found) {
+			ask.first_row = slot * POLICY_ROWS_MAX;
+			if (generation->rows)
+				bpf_loop(generation->rows, judge__row, &ask, 0);
+		}
+		if (!ask.found)
+			ask.found = generation->default_verdict[ask.direction & 1] + 1;
 
-	if (config.failsafe_rows)
-		bpf_loop(config.failsafe_rows, judge__failsafe_row, ask, 0);
-	if (!ask->found) {
-		ask->first_row = slot * POLICY_ROWS_MAX;
-		if (generation->rows)
-			bpf_loop(generation->rows, judge__row, ask, 0);
+		if (ask.found != POLICY_ALLOW + 1) {
+			ask.verdict = generation->audit ? FLOW_AUDIT : FLOW_DROPPED;
+		} else if (ask.audited) {
+			ask.verdict = FLOW_AUDIT;
+			ask.rule = ask.audit_rule;
+		}
+		judge__count(&ask, ask.verdict == FLOW_DROPPED);
 	}
-	if (!ask->found)
-		ask->found = generation->default_verdict[ask->direction & 1] + 1;
-
-	if (ask->found != POLICY_ALLOW + 1) {
-		ask->verdict = generation->audit ? FLOW_AUDIT : FLOW_DROPPED;
-	} else if (ask->audited) {
-		ask->verdict = FLOW_AUDIT;
-		ask->rule = ask->audit_rule;
-	}
-	judge__count(ask, ask->verdict == FLOW_DROPPED);
+	*asked = ask;
 	return 0;
 }
 
@@ -263,7 +268,7 @@ static __always_inline __u64 subjects__of_cgroups(const __u64 ids[CGROUP_DEPTH_M
 }
 
 /* Subjects of the running task by its cgroup and those above it. */
-static __noinline __u64 subjects__of_current_cgroups(__u64 epoch)
+__noinline __u64 subjects__of_current_cgroups(__u64 epoch)
 {
 	__u64 bits = 0;
 
@@ -278,7 +283,7 @@ static __noinline __u64 subjects__of_current_cgroups(__u64 epoch)
 }
 
 /* Subjects of the packet's socket by its cgroup, which is its creator's, and those above it. */
-static __noinline __u64 subjects__of_socket_cgroups(struct __sk_buff *skb, __u64 epoch)
+__noinline __u64 subjects__of_socket_cgroups(struct __sk_buff *skb, __u64 epoch)
 {
 	__u64 bits = 0;
 

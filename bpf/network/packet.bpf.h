@@ -94,7 +94,7 @@ static __always_inline __u32 packet__skip_extensions(struct __sk_buff *skb, stru
 }
 
 /* Reads the packet's headers; `sent` says which end is local. False where it is not whole IP. */
-static __noinline bool packet__read(struct __sk_buff *skb, struct packet *packet, bool sent)
+__noinline bool packet__read(struct __sk_buff *skb, struct packet *packet, bool sent)
 {
 	__u64 source[2], destination[2];
 	__u32 offset;
@@ -103,6 +103,8 @@ static __noinline bool packet__read(struct __sk_buff *skb, struct packet *packet
 		__be16 destination;
 	} ports;
 
+	if (!packet)
+		return false;
 	__builtin_memset(packet, 0, sizeof(*packet));
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
 		struct iphdr ip;

@@ -37,9 +37,11 @@ static __always_inline void ask__about_packet(struct judgement *ask, const struc
 }
 
 /* Judges a packet for the process that owns the socket; its creator until another one uses it. */
-static __noinline int judge__packet(struct __sk_buff *skb, struct judgement *ask,
-				    struct socket_state *state)
+__noinline int judge__packet(struct __sk_buff *skb, struct judgement *ask,
+			     struct socket_state *state)
 {
+	if (!ask)
+		return 0;
 	ask->subjects = 0;
 	if (subjects__wanted(ask->epoch)) {
 		if (state && state->flow.flags & ACCOUNT_OWNER_SEEN)

@@ -13,14 +13,13 @@
 #define HANDSHAKE_MAX_NS (128 * NS_PER_SECOND)
 
 /* Packets between a listener and a peer: the handshake, whose own socket does not exist yet. */
-static __noinline int handshake__packet(struct __sk_buff *skb, struct socket_state *state,
-					bool sent)
+__noinline int handshake__packet(struct __sk_buff *skb, struct socket_state *state, bool sent)
 {
 	__u64 epoch = policy__epoch(), now = bpf_ktime_get_boot_ns();
 	struct handshake_key key = {};
 	struct handshake *handshake;
 	struct judgement ask = {};
-	struct packet packet;
+	struct packet packet = {};
 
 	if (!packet__read(skb, &packet, sent)) {
 		count(FLOW_COUNT_UNREADABLE, 1);
@@ -78,7 +77,7 @@ static __noinline int handshake__packet(struct __sk_buff *skb, struct socket_sta
  * Who opened a connection that was there before the hooks: the peer, if something listens where it
  * arrives. A peer's port of 0 finds no connection, only a listener.
  */
-static __noinline __u8 stream__find_direction(struct __sk_buff *skb, const struct packet *packet)
+__noinline __u8 stream__find_direction(struct __sk_buff *skb, const struct packet *packet)
 {
 	struct bpf_sock_tuple tuple = {};
 	struct bpf_sock *listener;
@@ -106,12 +105,12 @@ static __noinline __u8 stream__find_direction(struct __sk_buff *skb, const struc
 }
 
 /* Reads what the flow does not know yet from this packet, and judges it again for a new epoch. */
-static __noinline int stream__refresh(struct __sk_buff *skb, struct socket_state *state, bool sent)
+__noinline int stream__refresh(struct __sk_buff *skb, struct socket_state *state, bool sent)
 {
-	struct flow *flow = &state->flow;
+	struct flow *flow;
 	__u64 epoch = policy__epoch();
 	struct judgement ask = {};
-	struct packet packet;
+	struct packet packet = {};
 	__u16 owner_version;
 	__u8 verdict;
 
@@ -119,6 +118,7 @@ static __noinline int stream__refresh(struct __sk_buff *skb, struct socket_state
 		count(FLOW_COUNT_UNREADABLE, 1);
 		return 0;
 	}
+	flow = &state->flow;
 	if (!(flow->flags & ACCOUNT_FLOW))
 		flow__begin(flow, IPPROTO_TCP, stream__find_direction(skb, &packet),
 			    bpf_ktime_get_boot_ns());

@@ -65,13 +65,16 @@ struct {
 
 /* Where the protocol's header starts, or -1: another one, a fragment, or a header that cannot be.
  */
-static __always_inline int packet__transport_offset(struct __sk_buff *skb, struct socket_ends *ends,
-						    bool ingress, __u8 protocol)
+__noinline int packet__transport_offset(struct __sk_buff *skb, struct socket_ends *ends,
+					bool ingress, __u8 protocol)
 {
-	__u8 *source = ingress ? ends->peer_address : ends->local_address;
-	__u8 *target = ingress ? ends->local_address : ends->peer_address;
+	__u8 *source, *target;
 	__u8 version;
 
+	if (!ends)
+		return -1;
+	source = ingress ? ends->peer_address : ends->local_address;
+	target = ingress ? ends->local_address : ends->peer_address;
 	if (bpf_skb_load_bytes(skb, 0, &version, 1))
 		return -1;
 	if (version >> 4 == 4) {
@@ -193,31 +196,35 @@ static __always_inline long record__fill(struct bpf_dynptr *record, struct __sk_
 	return window ? bpf_skb_load_bytes(skb, offset + done, window, rest + 1) : -1;
 }
 
-static __always_inline void payload__send(struct __sk_buff *skb,
-					  const struct socket_payload_event *seen, __u32 offset)
+__noinline int payload__send(struct __sk_buff *skb, const struct socket_payload_event *seen,
+			     __u32 offset)
 {
-	__u32 size = sizeof(*seen) +
-		     (seen->captured_bytes + PAYLOAD_STEP - 1) / PAYLOAD_STEP * PAYLOAD_STEP;
 	__u64 sequence = lane__next_sequence(LANE_BULK);
 	struct socket_payload_event *event;
 	struct bpf_dynptr record;
+	__u32 size;
 
+	if (!seen)
+		return 0;
+	size = sizeof(*seen) +
+	       (seen->captured_bytes + PAYLOAD_STEP - 1) / PAYLOAD_STEP * PAYLOAD_STEP;
 	lane__count(LANE_BULK, socket_payload_event_id, offered);
 	if (lane__reserve(LANE_BULK, size, &record)) {
 		lane__count(LANE_BULK, socket_payload_event_id, ring_full);
-		return;
+		return 0;
 	}
 	event = bpf_dynptr_data(&record, 0, sizeof(*event));
 	if (!event || record__fill(&record, skb, offset, seen->captured_bytes)) {
 		lane__count(LANE_BULK, socket_payload_event_id, fault);
 		bpf_ringbuf_discard_dynptr(&record, 0);
-		return;
+		return 0;
 	}
 	*event = *seen;
 	header__init(&event->header, LANE_BULK, socket_payload_event_id,
 		     socket_payload_event_version, size, sequence);
 	event->header.socket_cookie = bpf_get_socket_cookie(skb);
 	bpf_ringbuf_submit_dynptr(&record, lane__flags(LANE_BULK, size));
+	return 0;
 }
 
 enum head_kind {
@@ -272,7 +279,7 @@ static long head__search(__u32 index, struct head_search *search)
  * What a head says of the body that follows. Only how much is told at most hangs on it: what the
  * bytes are, user space finds out.
  */
-static __always_inline enum head_kind packet__head_kind(struct __sk_buff *skb, __u32 offset)
+__noinline enum head_kind packet__head_kind(struct __sk_buff *skb, __u32 offset)
 {
 	struct head_search search = {.skb = skb, .offset = offset, .kind = HEAD_OPEN};
 	__u8 first[4];
@@ -322,15 +329,17 @@ static __always_inline bool dns__is_header(const struct dns_header *header)
 }
 
 /* What is told of a datagram whose header is at `offset`. Where its message starts, or -1. */
-static __always_inline int datagram__read(struct __sk_buff *skb, struct socket_payload_event *seen,
-					  int offset)
+__noinline int datagram__read(struct __sk_buff *skb, struct socket_payload_event *seen, int offset)
 {
-	bool ingress = seen->direction == PAYLOAD_RECEIVED;
 	struct {
 		struct udphdr udp;
 		struct dns_header dns;
 	} header;
+	bool ingress;
 
+	if (!seen)
+		return -1;
+	ingress = seen->direction == PAYLOAD_RECEIVED;
 	if (bpf_skb_load_bytes(skb, offset, &header, sizeof(header)) ||
 	    !dns__is_header(&header.dns))
 		return -1;
