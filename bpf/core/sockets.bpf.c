@@ -8,6 +8,7 @@
  */
 #include "lanes.bpf.h"
 #include "core/sockets.h"
+#include "socket_use.bpf.h"
 
 #define AF_INET	 2
 #define AF_INET6 10
@@ -203,49 +204,8 @@ static __always_inline void socket__used(struct sock *sk)
 		     BPF_CORE_READ(sk, __sk_common.skc_state));
 }
 
-/* Hook "socket_owner", tier one: newer than 6.1, and free for everybody who sends nothing. */
-SEC("tp_btf/sock_send_length")
-int BPF_PROG(socket_sent, struct sock *sk)
-{
-	socket__used(sk);
-	return 0;
-}
-
-SEC("tp_btf/sock_recv_length")
-int BPF_PROG(socket_received, struct sock *sk)
-{
-	socket__used(sk);
-	return 0;
-}
-
-/* Tier two: where those tracepoints do not exist. */
-SEC("fentry/inet_sendmsg")
-int BPF_PROG(socket_inet_sendmsg, struct socket *socket)
-{
-	socket__used(socket->sk);
-	return 0;
-}
-
-SEC("fentry/inet6_sendmsg")
-int BPF_PROG(socket_inet6_sendmsg, struct socket *socket)
-{
-	socket__used(socket->sk);
-	return 0;
-}
-
-SEC("fentry/inet_recvmsg")
-int BPF_PROG(socket_inet_recvmsg, struct socket *socket)
-{
-	socket__used(socket->sk);
-	return 0;
-}
-
-SEC("fentry/inet6_recvmsg")
-int BPF_PROG(socket_inet6_recvmsg, struct socket *socket)
-{
-	socket__used(socket->sk);
-	return 0;
-}
+/* Hook "socket_owner". */
+SOCKET_USE_PROGRAMS(socket, socket__used)
 
 SEC("iter/task_file")
 int socket_snapshot(struct bpf_iter__task_file *ctx)

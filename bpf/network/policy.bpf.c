@@ -9,6 +9,7 @@
  */
 #include "network/datagram.bpf.h"
 #include "network/stream.bpf.h"
+#include "socket_use.bpf.h"
 
 /* System calls: the running task is the one that is judged. */
 
@@ -294,48 +295,7 @@ static __always_inline void socket__used(struct sock *sk)
 		flow__report(&state->flow, FLOW_OPEN);
 }
 
-/* Hook "owner", tier one: newer than 6.1, and free for everybody who sends nothing. */
-SEC("tp_btf/sock_send_length")
-int BPF_PROG(network_sent, struct sock *sk)
-{
-	socket__used(sk);
-	return 0;
-}
-
-SEC("tp_btf/sock_recv_length")
-int BPF_PROG(network_received, struct sock *sk)
-{
-	socket__used(sk);
-	return 0;
-}
-
-/* Tier two: where those tracepoints do not exist. */
-SEC("fentry/inet_sendmsg")
-int BPF_PROG(network_inet_sendmsg, struct socket *socket)
-{
-	socket__used(socket->sk);
-	return 0;
-}
-
-SEC("fentry/inet6_sendmsg")
-int BPF_PROG(network_inet6_sendmsg, struct socket *socket)
-{
-	socket__used(socket->sk);
-	return 0;
-}
-
-SEC("fentry/inet_recvmsg")
-int BPF_PROG(network_inet_recvmsg, struct socket *socket)
-{
-	socket__used(socket->sk);
-	return 0;
-}
-
-SEC("fentry/inet6_recvmsg")
-int BPF_PROG(network_inet6_recvmsg, struct socket *socket)
-{
-	socket__used(socket->sk);
-	return 0;
-}
+/* Hook "owner". */
+SOCKET_USE_PROGRAMS(network, socket__used)
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
