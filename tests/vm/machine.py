@@ -262,7 +262,7 @@ def boot(tree, scratch, arguments, seconds):
         memory = f"{arguments.memory}M"
         # Emulation with several threads has crashed kernels now and then; one is as fast here.
         machine = subprocess.Popen(
-            ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", "Haswell-noTSX", "-smp", "2",
+            ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", "Haswell-noTSX", "-smp", str(arguments.cpus),
              "-machine", "q35,memory-backend=memory", "-m", memory,
              "-object", f"memory-backend-memfd,id=memory,size={memory},share=on",
              "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none",
@@ -305,6 +305,7 @@ def main():
     parser.add_argument("--cache", type=pathlib.Path, required=True, help="where kernels are kept")
     parser.add_argument("--timeout", type=float, default=600, help="seconds for all of it")
     parser.add_argument("--memory", type=int, default=2048, help="MiB")
+    parser.add_argument("--cpus", type=int, default=2)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                         help="an environment variable of the command")
     parser.add_argument("--verbose", action="store_true", help="show the kernel's console")
