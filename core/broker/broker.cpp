@@ -21,6 +21,7 @@
 #include "broker/privileges.h"
 #include "broker/protocol.h"
 #include "broker/server.h"
+#include "broker/syscall_filter.h"
 
 namespace trivet::broker {
 namespace {
@@ -126,8 +127,10 @@ class Session {
 
 [[noreturn]] void run_main(const BrokerOptions& options, const std::function<int(Client&)>& main,
                            pid_t broker, int socket) {
-  if (auto dropped = drop_privileges(options.uid, options.gid, broker, socket); !dropped) {
-    std::fprintf(stderr, "trivet: %s\n", dropped.error().message.c_str());
+  auto confined = drop_privileges(options.uid, options.gid, broker, socket);
+  if (confined && options.confined) confined = filter_main();
+  if (!confined) {
+    std::fprintf(stderr, "trivet: %s\n", confined.error().message.c_str());
     ::_exit(1);
   }
   sigset_t child = signals({SIGCHLD});
@@ -230,6 +233,14 @@ Result<int> launch(const BrokerOptions& options, const std::function<int(Client&
 
   if (auto entered = enter_mount_namespace(); !entered && options.warn) {
     options.warn(entered.error().message);
+  }
+  Result<void> confined;
+  if (options.confined) confined = keep_broker_capabilities();
+  if (options.confined && confined) confined = filter_broker();
+  if (!confined) {
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    return std::move(confined).error();
   }
   std::map<ListenSocket, int> listeners;
   if (control) listeners.emplace(ListenSocket::control, control->fd());

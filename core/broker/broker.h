@@ -35,7 +35,10 @@ struct BrokerOptions {
   std::string api_socket;              // likewise
   std::string control_group = "root";  // of both
   std::string spill_folder;            // main's own, see open_owned_folder(); empty: none
-  uid_t uid = 65534;                   // of main; never 0
+  // Both processes keep only the capabilities and system calls that they need, for good: the
+  // calling process too. False where it has other work to do after the run.
+  bool confined = true;
+  uid_t uid = 65534;  // of main; never 0
   gid_t gid = 65534;
   // Reads the configuration again in the broker. Unset: reload changes nothing.
   std::function<Result<ReloadedOptions>()> reload;

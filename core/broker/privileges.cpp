@@ -22,6 +22,17 @@ namespace trivet::broker {
 
 namespace {
 
+// What the broker's requests need of root, beside owning root's files.
+constexpr int broker_capabilities[] = {
+    CAP_BPF,              // programs, maps, links, iterators
+    CAP_PERFMON,          // programs that read kernel memory, tracepoints, functions
+    CAP_NET_ADMIN,        // programs that see packets, attached to cgroups
+    CAP_SYS_ADMIN,        // a map opened again, read-only, for main: by its id, which asks for this
+    CAP_SYS_PTRACE,       // another user's environment and executable, in /proc
+    CAP_DAC_READ_SEARCH,  // state files of containers' runtimes, whoever owns their folders
+    CAP_KILL,             // a signal to main, which is another user
+};
+
 // Lets go of root's terminal: whoever shares its session could read what root types, and type.
 Result<void> leave_terminal() {
   const std::string what = "cannot leave the terminal";
@@ -81,6 +92,30 @@ Result<void> drop_privileges(uid_t uid, gid_t gid, pid_t parent, int keep) {
   if (::chdir("/") != 0) return system_error(errno, what);
   if (keep != 3 && ::dup3(keep, 3, O_CLOEXEC) < 0) return system_error(errno, what);
   if (::syscall(SYS_close_range, 4U, ~0U, 0U) != 0) return system_error(errno, what);
+  return {};
+}
+
+Result<void> keep_broker_capabilities() {
+  const std::string what = "cannot give up capabilities";
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3]{};
+  if (::syscall(SYS_capget, &header, sets) != 0) return system_error(errno, what);
+  std::uint64_t keep = 0;
+  for (int capability : broker_capabilities) keep |= std::uint64_t{1} << capability;
+  // As in drop_privileges(): not everybody may empty the bounding set.
+  for (unsigned long capability = 0; ::prctl(PR_CAPBSET_READ, capability) >= 0; capability++) {
+    if ((keep >> capability & 1) == 0) (void)::prctl(PR_CAPBSET_DROP, capability);
+  }
+  for (unsigned word = 0; word < _LINUX_CAPABILITY_U32S_3; word++) {
+    sets[word].permitted &= static_cast<std::uint32_t>(keep >> (32 * word));
+    sets[word].effective = sets[word].permitted;
+    sets[word].inheritable = 0;
+  }
+  if (::syscall(SYS_capset, &header, sets) != 0 ||
+      ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return system_error(errno, what);
+  }
   return {};
 }
 

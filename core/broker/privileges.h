@@ -18,6 +18,10 @@ Result<void> fill_standard_descriptors();
 // becomes 3. Calling thread, before there are others.
 Result<void> drop_privileges(uid_t uid, gid_t gid, pid_t parent, int keep);
 
+// Keeps of root's capabilities those that the broker's requests need, for good, and takes no new
+// privileges. Calling thread, before there are others.
+Result<void> keep_broker_capabilities();
+
 // A mount namespace of this process's own, with tracefs in it, so that the host's mounts stay as
 // they are.
 Result<void> enter_mount_namespace();

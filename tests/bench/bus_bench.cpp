@@ -200,6 +200,7 @@ int main() {
   }
   broker::BrokerOptions options;
   options.plugin_directory = "/nonexistent";
+  options.confined = false;
   const auto status = broker::launch(options, bench);
   if (!status) std::fprintf(stderr, "%s\n", status.error().to_string().c_str());
   return status ? *status : 1;

@@ -21,9 +21,11 @@ SETTLED = 5  # seconds
 
 
 def resident(pid):
-    """KiB of the process that are its own, and all that it has mapped."""
+    """KiB of the process that are its own, all that it has mapped, and its part of what it shares."""
     status = harness.process_status(pid)
-    return int(status["RssAnon"].split()[0]), int(status["VmRSS"].split()[0])
+    rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    part = next(line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:"))
+    return int(status["RssAnon"].split()[0]), int(status["VmRSS"].split()[0]), int(part)
 
 
 def map_bytes(before):
@@ -53,8 +55,8 @@ def main():
                          sum(map_bytes(before).values()) / 1024))
             daemon.close()
     print(f"ready after {statistics.median(ready):.2f} s (asked every 20 ms)")
-    for what, values in zip(("main: own memory", "main: RSS", "broker: own memory", "broker: RSS",
-                             "maps in the kernel"), zip(*held)):
+    for what, values in zip(("main: own memory", "main: RSS", "main: PSS", "broker: own memory",
+                             "broker: RSS", "broker: PSS", "maps in the kernel"), zip(*held)):
         print(f"{what:20} {statistics.median(values) / 1024:6.1f} MiB")
 
 

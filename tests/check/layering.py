@@ -21,13 +21,14 @@ PLACES = {
     r"libelf\.h|gelf\.h|elf\.h": ("core/plugins/", "core/broker/", "tests/"),
     r"sqlite3\.h": ("core/query/", "tests/"),
     r"nlohmann/": ("core/", "plugins/security/", "tests/"),
+    r"seccomp\.h": ("core/broker/",),
     r"zstd\.h": ("core/records/",),
     r"xxhash\.h": ("core/records/", "tests/"),
     r"doctest/": ("tests/",),
 }
 # Each of these is included by one file beside the tests.
 ONCE = (r"boost/dll", r"boost/program_options", r"toml\+\+/", r"yaml-cpp/", r"re2/",
-        r"prometheus/exposer", r"zstd\.h", r"xxhash\.h")
+        r"prometheus/exposer", r"seccomp\.h", r"zstd\.h", r"xxhash\.h")
 
 
 def project_header(path, name):

@@ -18,7 +18,8 @@ def files():
         folders[:] = sorted(f for f in folders
                             if (here / f).as_posix() not in GENERATED and f != "__pycache__"
                             and f != ".pytest_cache")
-        found += [here / name for name in names]
+        # In a second working tree .git is a file.
+        found += [here / name for name in names if (here / name).as_posix() not in GENERATED]
     return sorted(found)
 
 

@@ -31,6 +31,18 @@ def test_every_thread_of_main_is_as_bare(main):
         assert "CapEff:\t0000000000000000" in text and "NoNewPrivs:\t1" in text
 
 
+def test_both_processes_filter_their_system_calls_and_the_broker_keeps_few_capabilities(main):
+    broker = int(harness.process_status(main)["PPid"])
+    for pid in (main, broker):
+        assert harness.process_status(pid)["Seccomp"] == "2"
+        assert harness.process_status(pid)["NoNewPrivs"] == "1"
+    kept = int(harness.process_status(broker)["CapEff"], 16)
+    asked = {5: "KILL", 2: "DAC_READ_SEARCH", 12: "NET_ADMIN", 19: "SYS_PTRACE", 21: "SYS_ADMIN",
+             38: "PERFMON", 39: "BPF"}
+    assert {bit for bit in range(64) if kept >> bit & 1} <= set(asked)
+    assert harness.process_status(broker)["CapPrm"] == harness.process_status(broker)["CapEff"]
+
+
 def descriptors(pid):
     """(number, target) of each descriptor."""
     found = []

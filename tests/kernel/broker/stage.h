@@ -73,8 +73,10 @@ inline ObjectSpec lifecycle() {
           {}};
 }
 
+// The test goes on after the run, and its main process starts programs.
 inline broker::BrokerOptions options() {
   broker::BrokerOptions options;
+  options.confined = false;
   options.plugin_directory = "/nonexistent";
   return options;
 }

@@ -3,6 +3,9 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -15,6 +18,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "broker/broker.h"
@@ -116,6 +120,74 @@ TEST_CASE("a main that was taken over has no right, no program, no link and no f
     return 0;
   });
   REQUIRE_MESSAGE(status.has_value(), (status ? "" : status.error().message));
+  CHECK(findings.text() == "");
+}
+
+TEST_CASE("a main that was taken over has no system call that would help it further") {
+  Findings findings;
+  const pid_t outside = ::getpid();
+  const pid_t daemon = ::fork();
+  if (daemon == 0) {
+    auto confined = options();
+    confined.confined = true;
+    auto status = broker::launch(confined, [&](broker::Client& client) {
+      auto loaded = client.load("core", lifecycle());
+      auto maps = client.lanes();
+      findings.expect(loaded && maps, loaded ? "no lanes" : loaded.error().message);
+      if (!loaded || !maps) return 1;
+      const auto refused = [&](const char* what, long result) {
+        findings.expect(result < 0 && errno == ENOSYS, what);
+      };
+      bpf_attr attr{};
+      for (int command : {BPF_MAP_CREATE, BPF_PROG_LOAD, BPF_OBJ_PIN, BPF_OBJ_GET, BPF_PROG_ATTACH,
+                          BPF_PROG_DETACH, BPF_LINK_CREATE, BPF_LINK_UPDATE, BPF_LINK_DETACH,
+                          BPF_BTF_LOAD, BPF_MAP_FREEZE, BPF_MAP_GET_FD_BY_ID, BPF_PROG_TEST_RUN})
+        refused("bpf", ::syscall(SYS_bpf, command, &attr, sizeof(attr)));
+      const char* arguments[] = {"/bin/true", nullptr};
+      refused("execve", ::execve(arguments[0], const_cast<char**>(arguments), nullptr));
+      refused("execveat", ::syscall(SYS_execveat, -1, arguments[0], arguments, nullptr, 0));
+      refused("ptrace", ::syscall(SYS_ptrace, 0, 0, 0, 0));
+      refused("process_vm_readv",
+              ::syscall(SYS_process_vm_readv, outside, nullptr, 0, nullptr, 0, 0));
+      refused("kill", ::kill(outside, 0));
+      refused("tgkill", ::syscall(SYS_tgkill, outside, outside, 0));
+      refused("pidfd_open", ::syscall(SYS_pidfd_open, outside, 0));
+      refused("unshare", ::unshare(CLONE_NEWUSER));
+      refused("clone", ::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, nullptr, nullptr, nullptr, 0));
+      refused("clone3", ::syscall(SYS_clone3, nullptr, 0));
+      refused("setns", ::syscall(SYS_setns, 0, 0));
+      refused("mount", ::syscall(SYS_mount, "", "/", "", 0, nullptr));
+      refused("io_uring_setup", ::syscall(SYS_io_uring_setup, 1, nullptr));
+      refused("userfaultfd", ::syscall(SYS_userfaultfd, 0));
+      refused("perf_event_open", ::syscall(SYS_perf_event_open, nullptr, 0, -1, -1, 0));
+      refused("keyctl", ::syscall(SYS_keyctl, 0, 0, 0, 0, 0));
+      refused("memory to write and to execute",
+              ::syscall(SYS_mmap, nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+      refused("raw sockets", ::socket(AF_PACKET, SOCK_RAW, 0));
+      refused("setrlimit of another", ::prlimit(outside, RLIMIT_CORE, nullptr, nullptr));
+
+      // What it lives by works: the maps it was lent, and threads.
+      for (const auto& map : *maps) {
+        if (map.type != BPF_MAP_TYPE_PERCPU_ARRAY) continue;
+        std::uint32_t key = 0;
+        std::vector<std::byte> value(64 * 1024);
+        bpf_attr look{};
+        look.map_fd = static_cast<std::uint32_t>(map.fd.get());
+        look.key = reinterpret_cast<std::uint64_t>(&key);
+        look.value = reinterpret_cast<std::uint64_t>(value.data());
+        findings.expect(::syscall(SYS_bpf, BPF_MAP_LOOKUP_ELEM, &look, sizeof(look)) == 0,
+                        "read " + map.name);
+      }
+      std::thread([&] { findings.expect(::getppid() > 0, "a thread"); }).join();
+      return 0;
+    });
+    findings.expect(status && *status == 0, status ? "main failed" : status.error().message);
+    ::_exit(0);
+  }
+  int status = 1;
+  REQUIRE(::waitpid(daemon, &status, 0) == daemon);
+  CHECK(status == 0);
   CHECK(findings.text() == "");
 }
 

@@ -224,6 +224,7 @@ std::string differences(const HostFacts& facts) {
 broker::BrokerOptions options() {
   broker::BrokerOptions options;
   options.plugin_directory = "/nonexistent";
+  options.confined = false;
   return options;
 }
 

@@ -77,6 +77,7 @@ void as_main(const std::function<void(broker::Client&, Findings&)>& main) {
   Findings findings;
   broker::BrokerOptions options;
   options.plugin_directory = "/nonexistent";
+  options.confined = false;
   const auto status = broker::launch(options, [&](broker::Client& client) {
     main(client, findings);
     return 0;
