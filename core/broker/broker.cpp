@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <deque>
 #include <optional>
 
 #include "broker/listener.h"
@@ -52,19 +53,16 @@ class IgnoredPipeSignal {
   sighandler_t before_;
 };
 
-// Serves one main until it ends. Broker thread.
+// Serves one main until it ends. Borrows the descriptor of signals. Broker thread.
 class Session {
  public:
-  Session(Server& server, UniqueFd socket, UniqueFd signal_fd, pid_t main)
-      : server_(server),
-        socket_(std::move(socket)),
-        signal_fd_(std::move(signal_fd)),
-        main_(main) {}
+  Session(Server& server, UniqueFd socket, int signal_fd, pid_t main)
+      : server_(server), socket_(std::move(socket)), signal_fd_(signal_fd), main_(main) {}
 
   // Main's status as waitpid(2) tells it.
   int run() {
     while (!status_) {
-      pollfd wanted[] = {{signal_fd_.get(), POLLIN, 0}, {socket_.get(), POLLIN, 0}};
+      pollfd wanted[] = {{signal_fd_, POLLIN, 0}, {socket_.get(), POLLIN, 0}};
       int ready = ::poll(wanted, 2, timeout_ms());
       // On every turn: a main that keeps asking keeps the time from running out in poll.
       if (deadline_ && Clock::now() >= *deadline_) ::kill(main_, SIGKILL);
@@ -74,6 +72,8 @@ class Session {
     }
     return *status_;
   }
+  // Somebody asked it to end.
+  bool stopping() const { return deadline_.has_value(); }
 
  private:
   int timeout_ms() const {
@@ -85,7 +85,7 @@ class Session {
 
   void take_signals() {
     signalfd_siginfo info{};
-    if (::read(signal_fd_.get(), &info, sizeof(info)) != sizeof(info)) return;
+    if (::read(signal_fd_, &info, sizeof(info)) != sizeof(info)) return;
     int number = static_cast<int>(info.ssi_signo);
     if (number == SIGCHLD) {
       int status = 0;
@@ -119,14 +119,14 @@ class Session {
 
   Server& server_;
   UniqueFd socket_;
-  UniqueFd signal_fd_;
+  int signal_fd_;
   pid_t main_;
   std::optional<Clock::time_point> deadline_;
   std::optional<int> status_;
 };
 
 [[noreturn]] void run_main(const BrokerOptions& options, const std::function<int(Client&)>& main,
-                           pid_t broker, int socket) {
+                           pid_t broker, int socket, unsigned restarts) {
   auto confined = drop_privileges(options.uid, options.gid, broker, socket);
   if (confined && options.confined) confined = filter_main();
   if (!confined) {
@@ -137,13 +137,69 @@ class Session {
   ::sigprocmask(SIG_UNBLOCK, &child, nullptr);
   int status = 1;
   {
-    Client client{UniqueFd(3)};
+    Client client{UniqueFd(3), restarts};
     status = main(client);
   }
   std::fflush(nullptr);
   // Not exit(): what was made before the fork is the broker's to clean up.
   ::_exit(status);
 }
+
+struct BegunMain {
+  UniqueFd socket;  // the broker's end
+  pid_t pid = 0;
+};
+
+Result<BegunMain> begin_main(const BrokerOptions& options, const std::function<int(Client&)>& main,
+                             unsigned restarts) {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    return system_error(errno, "cannot connect trivet's two processes");
+  }
+  BegunMain begun{UniqueFd(ends[0])};
+  UniqueFd main_end(ends[1]);
+  ::setsockopt(begun.socket.get(), SOL_SOCKET, SO_SNDTIMEO, &answer_patience,
+               sizeof(answer_patience));
+  pid_t self = ::getpid();
+  std::fflush(nullptr);
+  begun.pid = ::fork();
+  if (begun.pid < 0) return system_error(errno, "cannot start the main process");
+  if (begun.pid == 0) run_main(options, main, self, main_end.get(), restarts);
+  return begun;
+}
+
+// Once the first main is there, which must not have what the broker makes for itself here.
+Result<void> confine_broker(const BrokerOptions& options) {
+  if (auto entered = enter_mount_namespace(); !entered && options.warn) {
+    options.warn(entered.error().message);
+  }
+  if (!options.confined) return {};
+  if (auto kept = keep_broker_capabilities(); !kept) return kept;
+  return filter_broker();
+}
+
+// When main was started again, and whether once more makes sense: one that dies again and again
+// would have its kernel programs loaded again and again.
+class Restarts {
+ public:
+  explicit Restarts(unsigned a_minute) : a_minute_(a_minute) {}
+
+  unsigned number() const { return number_; }
+  void count() {
+    number_++;
+    latest_.push_back(Clock::now());
+    if (latest_.size() > a_minute_) latest_.pop_front();
+  }
+  bool allowed() const {
+    if (a_minute_ == 0) return false;
+    return latest_.size() < a_minute_ || Clock::now() - latest_.front() > std::chrono::minutes(1);
+  }
+
+ private:
+  const unsigned a_minute_;
+  unsigned number_ = 0;
+  std::deque<Clock::time_point> latest_;
+};
 
 }  // namespace
 
@@ -192,27 +248,16 @@ Result<int> launch(const BrokerOptions& options, const std::function<int(Client&
   if (auto opened = open(api, "api", options.api_socket); !opened) {
     return std::move(opened).error();
   }
-  UniqueFd spill_folder;
-  if (!options.spill_folder.empty()) {
+  const auto open_spill_folder = [&]() -> Result<UniqueFd> {
+    if (options.spill_folder.empty()) return UniqueFd();
     TrustedFiles folders(trusted_owners(options.build_tree), options.warn);
-    auto opened =
-        open_owned_folder(options.spill_folder, options.uid, options.gid, folders, "records.spill");
-    if (!opened) return std::move(opened).error();
-    spill_folder = std::move(*opened);
-  }
+    return open_owned_folder(options.spill_folder, options.uid, options.gid, folders,
+                             "records.spill");
+  };
   // Since 5.11 maps are charged to the cgroup instead; without CAP_SYS_RESOURCE it cannot be
   // raised.
   rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
   (void)::setrlimit(RLIMIT_MEMLOCK, &unlimited);
-
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-    return system_error(errno, "cannot connect trivet's two processes");
-  }
-  UniqueFd broker_end(ends[0]);
-  UniqueFd main_end(ends[1]);
-  ::setsockopt(broker_end.get(), SOL_SOCKET, SO_SNDTIMEO, &answer_patience,
-               sizeof(answer_patience));
 
   sigset_t handled = signals({SIGTERM, SIGINT, SIGHUP, SIGCHLD});
   sigset_t before;
@@ -224,33 +269,34 @@ Result<int> launch(const BrokerOptions& options, const std::function<int(Client&
   UniqueFd signal_fd(::signalfd(-1, &handled, SFD_CLOEXEC));
   if (!signal_fd) return system_error(errno, "cannot wait for signals");
 
-  pid_t self = ::getpid();
-  std::fflush(nullptr);
-  pid_t child = ::fork();
-  if (child < 0) return system_error(errno, "cannot start the main process");
-  if (child == 0) run_main(options, main, self, main_end.get());
-  main_end.reset();
-
-  if (auto entered = enter_mount_namespace(); !entered && options.warn) {
-    options.warn(entered.error().message);
-  }
-  Result<void> confined;
-  if (options.confined) confined = keep_broker_capabilities();
-  if (options.confined && confined) confined = filter_broker();
-  if (!confined) {
-    ::kill(child, SIGKILL);
-    ::waitpid(child, nullptr, 0);
-    return std::move(confined).error();
-  }
   std::map<ListenSocket, int> listeners;
   if (control) listeners.emplace(ListenSocket::control, control->fd());
   if (api) listeners.emplace(ListenSocket::api, api->fd());
-  Server server(options, std::move(listeners), std::move(spill_folder));
-  int status = Session(server, std::move(broker_end), std::move(signal_fd), child).run();
-  if (WIFEXITED(status)) return WEXITSTATUS(status);
-  return Error{"trivet's main process was ended by signal " + std::to_string(WTERMSIG(status)) +
-               " (" + ::strsignal(WTERMSIG(status)) +
-               "); everything it had in the kernel is removed"};
+  Server server(options);
+  for (Restarts restarts(options.restarts_a_minute);; restarts.count()) {
+    auto spill_folder = open_spill_folder();
+    if (!spill_folder) return std::move(spill_folder).error();
+    auto begun = begin_main(options, main, restarts.number());
+    if (!begun) return std::move(begun).error();
+    if (restarts.number() == 0) {
+      if (auto confined = confine_broker(options); !confined) {
+        ::kill(begun->pid, SIGKILL);
+        ::waitpid(begun->pid, nullptr, 0);
+        return std::move(confined).error();
+      }
+    }
+    server.begin(listeners, std::move(*spill_folder));
+    Session session(server, std::move(begun->socket), signal_fd.get(), begun->pid);
+    int status = session.run();
+    if (WIFEXITED(status)) return WEXITSTATUS(status);
+    std::string ended = "trivet's main process was ended by signal " +
+                        std::to_string(WTERMSIG(status)) + " (" + ::strsignal(WTERMSIG(status)) +
+                        ")";
+    if (session.stopping() || !restarts.allowed()) {
+      return Error{ended + "; everything it had in the kernel is removed"};
+    }
+    if (options.warn) options.warn(ended + "; it is started again, and what it enforced stays");
+  }
 }
 
 }  // namespace trivet::broker

@@ -38,6 +38,8 @@ struct BrokerOptions {
   // Both processes keep only the capabilities and system calls that they need, for good: the
   // calling process too. False where it has other work to do after the run.
   bool confined = true;
+  // How often in a minute main is started again where a signal has ended it.
+  unsigned restarts_a_minute = 0;
   uid_t uid = 65534;  // of main; never 0
   gid_t gid = 65534;
   // Reads the configuration again in the broker. Unset: reload changes nothing.

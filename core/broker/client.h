@@ -43,7 +43,11 @@ struct StateDescriptor {
 // Thread-safe: one request at a time. A broker that is gone is an error with code EPIPE.
 class Client {
  public:
-  explicit Client(UniqueFd socket) : socket_(std::move(socket)) {}
+  explicit Client(UniqueFd socket, unsigned restarts = 0)
+      : restarts_(restarts), socket_(std::move(socket)) {}
+
+  // How often a main process was started in the place of one that died.
+  unsigned restarts() const { return restarts_; }
 
   // Loads and attaches an object of a plugin; plugin "core" is the trivet program itself. An error
   // names each refused tier where a required hook found none.
@@ -94,6 +98,7 @@ class Client {
   Result<UniqueFd> process_executable(std::uint32_t pid, std::uint64_t start_ns);
 
  private:
+  const unsigned restarts_;
   std::mutex mutex_;
   UniqueFd socket_;
 };

@@ -31,6 +31,9 @@ constexpr int broker_capabilities[] = {
     CAP_SYS_PTRACE,       // another user's environment and executable, in /proc
     CAP_DAC_READ_SEARCH,  // state files of containers' runtimes, whoever owns their folders
     CAP_KILL,             // a signal to main, which is another user
+    CAP_SETUID,           // main, where it is started again: another user, of another group,
+    CAP_SETGID,
+    CAP_SETPCAP,  // and without any capability to gain
 };
 
 // Lets go of root's terminal: whoever shares its session could read what root types, and type.

@@ -41,6 +41,7 @@ void write(Writer& out, const LoadRequest& request) {
     out.text(size.first);
     out.number(size.second);
   });
+  out.number(static_cast<std::uint8_t>(request.spec.enforces));
 }
 
 void read(Reader& in, LoadRequest& request) {
@@ -62,6 +63,7 @@ void read(Reader& in, LoadRequest& request) {
     std::string map = in.text(max_name);
     request.spec.map_sizes.emplace_back(std::move(map), in.number<std::uint32_t>());
   });
+  request.spec.enforces = in.flag();
 }
 
 void write(Writer& out, const UnloadRequest& request) {

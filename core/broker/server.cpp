@@ -49,13 +49,25 @@ void notify_ready() {
 
 }  // namespace
 
-Server::Server(const BrokerOptions& options, std::map<ListenSocket, int> listeners,
-               UniqueFd spill_folder)
+Server::Server(const BrokerOptions& options)
     : options_(options),
       in_force_{options.files, options.plugins},
-      trusted_(trusted_owners(options.build_tree), options.warn),
-      listeners_(std::move(listeners)),
-      spill_folder_(std::move(spill_folder)) {}
+      trusted_(trusted_owners(options.build_tree), options.warn) {}
+
+void Server::begin(std::map<ListenSocket, int> listeners, UniqueFd spill_folder) {
+  listeners_ = std::move(listeners);
+  spill_folder_ = std::move(spill_folder);
+  on_trial_.reset();
+  // It reads the configuration as it is now, not as it was when the one before began.
+  if (last_handle_ != 0 && options_.reload) {
+    if (auto reloaded = options_.reload()) in_force_ = std::move(*reloaded);
+  }
+  for (auto& [handle, instance] : objects_) {
+    std::string name = instance.name;
+    if (instance.enforces) bereaved_.insert_or_assign(std::move(name), std::move(instance));
+  }
+  objects_.clear();
+}
 
 Result<Answer> Server::answer(std::span<const std::byte> message) {
   auto request = decode_request(message);
@@ -122,7 +134,8 @@ Result<Answer> Server::handle(const LoadRequest& request) {
   if (auto lent = loader_.lend_maps(*object, answer); !lent) return std::move(lent).error();
   answer.hooks = object->hooks;
   answer.handle = ++last_handle_;
-  objects_.emplace(answer.handle, Instance{std::move(name), std::move(*object)});
+  objects_.emplace(answer.handle,
+                   Instance{std::move(name), std::move(*object), request.spec.enforces});
   return answer;
 }
 
@@ -232,6 +245,7 @@ Result<Answer> Server::handle(const SpillFolderRequest&) {
 }
 
 Result<Answer> Server::handle(const ReadyRequest&) {
+  bereaved_.clear();
   notify_ready();
   return Answer{};
 }

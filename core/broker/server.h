@@ -19,10 +19,13 @@ namespace trivet::broker {
 
 class Server {
  public:
-  // `spill_folder` is the folder that main may write, or none. Borrows the listening sockets and
-  // the options.
-  Server(const BrokerOptions& options, std::map<ListenSocket, int> listeners,
-         UniqueFd spill_folder);
+  // Borrows the options.
+  explicit Server(const BrokerOptions& options);
+
+  // A main process begins. `spill_folder` is the folder that it may write, or none; the listening
+  // sockets are borrowed. What the one before had in the kernel goes, but for what enforces: that
+  // stays until this one is ready.
+  void begin(std::map<ListenSocket, int> listeners, UniqueFd spill_folder);
 
   // One request as it came, and the answer to send. Never fails: a bad request has an error for an
   // answer.
@@ -35,6 +38,7 @@ class Server {
   struct Instance {
     std::string name;  // plugin/object
     AttachedObject object;
+    bool enforces = false;
   };
 
   Result<Answer> handle(const LoadRequest& request);
@@ -68,6 +72,7 @@ class Server {
   UniqueFd spill_folder_;
   bool loading_ = true;
   std::map<std::uint32_t, Instance> objects_;
+  std::map<std::string, Instance> bereaved_;  // enforcing for a main that is being started again
   std::uint32_t last_handle_ = 0;
 };
 

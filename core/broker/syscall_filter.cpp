@@ -142,10 +142,12 @@ Result<void> filter_main() {
 }
 
 Result<void> filter_broker() {
-  constexpr int calls[] = {SCMP_SYS(bpf),    SCMP_SYS(perf_event_open), SCMP_SYS(ioctl),
-                           SCMP_SYS(kill),   SCMP_SYS(chmod),           SCMP_SYS(fchmod),
-                           SCMP_SYS(chown),  SCMP_SYS(fchown),          SCMP_SYS(chdir),
-                           SCMP_SYS(fchdir), SCMP_SYS(fchownat)};
+  constexpr int calls[] = {SCMP_SYS(bpf), SCMP_SYS(perf_event_open), SCMP_SYS(ioctl),
+                           SCMP_SYS(kill), SCMP_SYS(chmod), SCMP_SYS(fchmod), SCMP_SYS(chown),
+                           SCMP_SYS(fchown), SCMP_SYS(chdir), SCMP_SYS(fchdir), SCMP_SYS(fchownat),
+                           // What makes another main of its child
+                           SCMP_SYS(setsid), SCMP_SYS(setgroups), SCMP_SYS(setresgid),
+                           SCMP_SYS(setresuid), SCMP_SYS(capset), SCMP_SYS(seccomp)};
   Filter filter;
   allow_common(filter);
   filter.allow(calls);

@@ -365,7 +365,8 @@ void Daemon::publish_metrics() {
   facts_->refresh(published_ns_);
   tables_->expire(published_ns_);
   sockets_->refresh(published_ns_);
-  publish(*metrics_, {*facts_, *plugins_, *resync_, *reader_, *tables_, spill_.get(), *control_});
+  publish(*metrics_, {broker_.restarts(), *facts_, *plugins_, *resync_, *reader_, *tables_,
+                      spill_.get(), *control_});
 }
 
 }  // namespace trivet

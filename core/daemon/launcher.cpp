@@ -120,6 +120,7 @@ Result<int> launch(const LaunchOptions& options, const std::function<int(const L
   broker.plugins = enabled_plugins(*settings);
   broker.build_tree = installation.build_tree;
   if (options.control) {
+    broker.restarts_a_minute = 3;
     broker.control_socket = settings->control_socket;
     broker.spill_folder = settings->records_spill;
     broker.api_socket = settings->api_socket;

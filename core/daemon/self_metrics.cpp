@@ -101,6 +101,10 @@ void publish_held(Metrics& metrics, const Observed& observed) {
                "Containers, environments and hashes not looked at for lack of room")
       .follow(static_cast<double>(facts.inspector.dropped));
   metrics
+      .counter("trivet_main_restarts_total",
+               "Times that the main process was started again because a signal had ended it")
+      .follow(static_cast<double>(observed.restarts));
+  metrics
       .counter("trivet_facts_resyncs_total",
                "Times that host facts were read anew because lifecycle events had been lost")
       .follow(static_cast<double>(observed.resync.resyncs()));

@@ -15,6 +15,7 @@ namespace trivet {
 
 // What there is to tell of.
 struct Observed {
+  unsigned restarts;  // of the main process
   const HostFacts& facts;
   const PluginSet& plugins;
   const FactsResync& resync;

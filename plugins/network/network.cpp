@@ -110,6 +110,7 @@ ObjectSpec NetworkPlugin::object() const {
           "network_inet6_recvmsg"}}},
        false}};
   spec.map_sizes = {{"datagram_flows", static_cast<std::uint32_t>(settings_.udp_flows)}};
+  spec.enforces = true;
   return spec.with_config(config);
 }
 

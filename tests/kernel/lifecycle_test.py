@@ -4,7 +4,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -52,11 +55,51 @@ def test_main_ends_when_the_broker_is_killed(start):
     trivet.kill()
 
 
-def test_the_broker_ends_with_an_error_when_main_is_killed(start):
-    trivet = start()
-    os.kill(trivet.main_pid(), signal.SIGKILL)
-    assert trivet.process.wait(10 * harness.SCALE) == 1, trivet.log()
-    trivet.kill()
+def test_a_main_that_is_killed_is_started_again_and_policy_stays_in_force(start, folder):
+    policy = folder / "policy.toml"
+    policy.write_text('schema = 1\n[[rule]]\nname = "not that host"\ndirection = "egress"\n'
+                      'peer = ["127.0.0.9"]\nverdict = "deny"\n')
+    trivet = start(changes={"network.policy_file": policy})
+    attempts, let_through, end = 0, 0, threading.Event()
+
+    def try_all_the_time(port):
+        nonlocal attempts, let_through
+        while not end.is_set():
+            with socket.socket() as client:
+                let_through += client.connect_ex(("127.0.0.9", port)) == 0
+            attempts += 1
+            time.sleep(0.001)
+
+    def another_main_than(pid):
+        children = [child for child in trivet.children() if child != pid]
+        return children and trivet.serves()
+
+    with socket.create_server(("127.0.0.9", 0)) as server:
+        port = server.getsockname()[1]
+        trying = threading.Thread(target=try_all_the_time, args=(port,))
+        trying.start()
+        try:
+            for restarts in range(1, 4):
+                main = trivet.main_pid()
+                os.kill(main, signal.SIGKILL)
+                harness.wait_until(lambda: another_main_than(main), 20, "another main serves")
+                harness.wait_until(lambda: trivet.metrics().sum("trivet_main_restarts_total") == restarts,
+                                   5, f"{restarts} restarts are counted")
+            alerts = trivet.follow("alerts")
+            subprocess.run(["sh", "-c", "cat /etc/shadow >/dev/null; true"], check=True)
+            alerts.wait(lambda a: a["process"] == "cat")
+        finally:
+            end.set()
+            trying.join()
+        assert attempts > 100
+        assert let_through == 0
+
+        # More often makes no sense: everything ends, the policy too.
+        os.kill(trivet.main_pid(), signal.SIGKILL)
+        assert trivet.process.wait(20 * harness.SCALE) == 1, trivet.log()
+        trivet.kill()
+        with socket.socket() as client:
+            assert client.connect_ex(("127.0.0.9", port)) == 0
 
 
 def test_a_run_that_fails_leaves_nothing(start, folder):

@@ -40,6 +40,9 @@ struct ObjectSpec {
   std::vector<std::byte> config;
   // Entries of maps whose size is a setting: (map, max_entries).
   std::vector<std::pair<std::string, std::uint32_t>> map_sizes;
+  // It stands between processes and what they ask for: should the main process die, it stays in
+  // force until the one that is started in its place has its own.
+  bool enforces = false;
 
   // The same with `config` set, whose type both sides declare in bpf/<plugin>/<name>.h.
   template <class ConfigStruct>
