@@ -1,26 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Opens, links and connects, told once, as the call returns: the file or socket is then taken from
- * the kernel's own tables, whatever the caller wrote or rewrites in its memory. Only the exit is
- * hooked: the arguments are still in the saved registers, so there is nothing to stash, and nothing
- * to miss.
+ * System calls, told once, as they return: a file or socket is then taken from the kernel's own
+ * tables, whatever the caller wrote or rewrites in its memory. Only the exit is hooked: the
+ * arguments are still in the saved registers, so there is nothing to stash, and nothing to miss.
  *
- * Two tiers. One tracepoint for each call costs every other system call about 70 ns and misses
- * 32-bit calls, which have no such tracepoint, and which any 64-bit program can make too: int
- * $0x80. The hook "compat" adds those. The raw sys_exit costs more than twice as much, and sees
- * all.
+ * Two tiers. One tracepoint for each call, all served by one program, costs every other system call
+ * about 70 ns and misses 32-bit calls, which have no such tracepoint, and which any 64-bit program
+ * can make too: int $0x80. The hook "compat" adds those. The raw sys_exit costs more than twice as
+ * much, and sees all.
  */
 #include "lanes.bpf.h"
-#include <bpf/bpf_endian.h>
-#include "security/calls.bpf.h"
+#include "security/arguments.bpf.h"
+#include "security/socket.bpf.h"
 #include "security/tail.bpf.h"
 #include "task_changes.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define AF_UNIX	  1
-#define AF_INET	  2
-#define AF_INET6  10
 #define O_ACCMODE 3
 #define O_WRONLY  1
 #define O_RDWR	  2
@@ -32,328 +28,254 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile struct syscalls_config config = {};
 
-static __always_inline bool call__wanted(enum security_call call, __u32 profile)
+/* The argument that a field of the shape names; `none` where it names none. */
+static __always_inline __u64 event__argument(struct syscall_event *event, __u32 field, __u64 none)
 {
-	return config.wanted[call] >> profile & 1;
+	__u32 index = field - 1;
+
+	asm volatile("" : "+r"(index));
+	return index < CALL_ARGUMENTS ? event->arguments[index] : none;
 }
+#define event__shaped(event, shape, what, none)                                                    \
+	event__argument(event, CALL_INDEX(shape, what), none)
 
-#define call__filtered(name)                                                                       \
-	({                                                                                         \
-		lane__count(LANE_CANDIDATE, name##_id, offered);                                   \
-		lane__count(LANE_CANDIDATE, name##_id, filtered);                                  \
-		0;                                                                                 \
-	})
-
-static __noinline int open__returned(enum security_call call, struct call_arguments *arguments,
-				     long result)
+/* The address of what is sent or connected to, and its size; 0 where the caller gave none. */
+static __always_inline __u64 event__address(struct syscall_event *event, __u32 shape, bool compat,
+					    __u64 *size)
 {
-	struct call_scratch *scratch = call_scratch();
-	struct file *file = NULL;
-	struct open_how how = {};
-	struct file_open_event *event;
-	__u64 raw = arguments->value[1];
-	__s32 directory = arguments->value[0];
-	__u32 profile = 0, file_mode = 0;
+	__u64 address = 0;
 
-	if (!scratch || call < CALL_OPEN || call > CALL_OPEN_BY_HANDLE_AT)
-		return 0;
-	switch (call) {
-	case CALL_OPEN:
-	case CALL_CREAT:
-		raw = arguments->value[0];
-		directory = AT_FDCWD;
-		how.flags = arguments->value[1];
-		how.mode = arguments->value[2];
-		if (call == CALL_CREAT) {
-			how.flags = O_WRONLY | O_CREAT | O_TRUNC;
-			how.mode = arguments->value[1];
-		}
-		break;
-	case CALL_OPENAT2:
-		bpf_probe_read_user(&how, sizeof(how), (const void *)arguments->value[2]);
-		break;
-	case CALL_OPEN_BY_HANDLE_AT:
-		raw = 0;
-		how.flags = arguments->value[2];
-		break;
-	default:
-		how.flags = arguments->value[2];
-		how.mode = arguments->value[3];
-	}
+	*size = 0;
+	if (shape & CALL_MESSAGE) {
+		struct {
+			__u64 name;
+			__u32 size;
+		} message = {};
+		struct {
+			__u32 name;
+			__u32 size;
+		} compat_message = {};
 
-	if (result < 0) {
-		profile |= PROFILE_FAILED;
-	} else {
-		file = file_of(result);
-		/* Closed again by another thread, or io_uring's table: the result stands. */
-		if (file) {
-			file_mode = BPF_CORE_READ(file, f_inode, i_mode);
-			/* The caller's open_how may have changed since; the file has not. */
-			how.flags = (how.flags & ~O_ACCMODE) |
-				    (BPF_CORE_READ(file, f_flags) & O_ACCMODE);
-		}
-	}
-	if ((how.flags & O_ACCMODE) != O_WRONLY)
-		profile |= PROFILE_READ;
-	if (how.flags & O_ACCMODE)
-		profile |= PROFILE_WRITE;
-	if ((file_mode & S_IFMT) == S_IFDIR)
-		profile |= PROFILE_DIRECTORY;
-	if (!call__wanted(call, profile))
-		return call__filtered(file_open_event);
-
-	event = &scratch->open.event;
-	event->result = result;
-	event->inode = file ? BPF_CORE_READ(file, f_inode, i_ino) : 0;
-	event->device = file ? BPF_CORE_READ(file, f_inode, i_sb, s_dev) : 0;
-	event->flags = how.flags;
-	event->mode = how.flags & O_CREAT ? how.mode : 0;
-	event->file_mode = file_mode;
-	event->directory = directory;
-	event->call = call;
-	event->reserved = 0;
-	event->path_size = 0;
-	event->base_size = 0;
-	event->raw_size = tail__add_argument(scratch->open.tail, 0, raw);
-	if (file)
-		event->path_size =
-			tail__add_path(scratch, scratch->open.tail, event->raw_size, path_of(file));
-	else
-		event->base_size =
-			tail__add_base(scratch, scratch->open.tail, event->raw_size,
-				       event->raw_size ? scratch->open.tail[0] : '/', directory);
-	task__tell_changes();
-	header__set_current(&event->header);
-	event->header.socket_cookie = 0;
-	event->header.cause_id = 0;
-	event_send(LANE_CANDIDATE, file_open_event, event,
-		   sizeof(*event) + event->raw_size + event->path_size + event->base_size,
-		   sizeof(scratch->open));
-	return 0;
-}
-
-static __noinline int link__returned(enum security_call call, struct call_arguments *arguments,
-				     long result)
-{
-	struct call_scratch *scratch = call_scratch();
-	struct file_link_event *event;
-	__u64 old = arguments->value[0], new = arguments->value[1];
-	char *tail, first;
-	__u32 used;
-
-	if (!scratch || call < CALL_LINK || call > CALL_SYMLINKAT)
-		return 0;
-	if (!call__wanted(call, result < 0 ? PROFILE_FAILED : 0))
-		return call__filtered(file_link_event);
-	event = &scratch->link.event;
-	tail = scratch->link.tail;
-	event->old_directory = AT_FDCWD;
-	event->new_directory = AT_FDCWD;
-	event->flags = 0;
-	if (call == CALL_LINKAT) {
-		event->old_directory = arguments->value[0];
-		old = arguments->value[1];
-		event->new_directory = arguments->value[2];
-		new = arguments->value[3];
-		event->flags = arguments->value[4];
-	} else if (call == CALL_SYMLINKAT) {
-		event->new_directory = arguments->value[1];
-		new = arguments->value[2];
-	}
-	event->result = result;
-	event->call = call;
-	event->reserved[0] = event->reserved[1] = event->reserved[2] = 0;
-
-	event->old_size = tail__add_argument(tail, 0, old);
-	used = event->old_size;
-	event->new_size = tail__add_argument(tail, used, new);
-	first = event->new_size ? tail[tail__bound(used)] : '/';
-	used += event->new_size;
-	event->old_base_size = 0;
-	if (event->old_size && (call == CALL_LINK || call == CALL_LINKAT))
-		event->old_base_size =
-			tail__add_base(scratch, tail, used, tail[0], event->old_directory);
-	used += event->old_base_size;
-	event->new_base_size = tail__add_base(scratch, tail, used, first, event->new_directory);
-	used += event->new_base_size;
-
-	task__tell_changes();
-	header__set_current(&event->header);
-	event->header.socket_cookie = 0;
-	event->header.cause_id = 0;
-	event_send(LANE_CANDIDATE, file_link_event, event, sizeof(*event) + used,
-		   sizeof(scratch->link));
-	return 0;
-}
-
-/* What the caller passed, for a socket that kept no peer. */
-static __always_inline void connect__read_caller(struct socket_connect_event *event, char *tail,
-						 __u64 address, __u64 size)
-{
-	union {
-		__u16 family;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-	} peer = {};
-
-	/* 64 bits wide throughout: the verifier loses a bound that is tested in half a register. */
-	asm volatile("" : "+r"(size));
-	if (size > sizeof(peer))
-		size = sizeof(peer);
-	event->flags |= CONNECT_PEER_FROM_CALLER;
-	if (bpf_probe_read_user(&peer, size, (const void *)address) || peer.family != event->family)
-		return;
-	if (peer.family == AF_INET) {
-		event->remote_port = bpf_ntohs(peer.in.sin_port);
-		__builtin_memcpy(event->remote, &peer.in.sin_addr, 4);
-	} else if (peer.family == AF_INET6) {
-		event->remote_port = bpf_ntohs(peer.in6.sin6_port);
-		__builtin_memcpy(event->remote, &peer.in6.sin6_addr, 16);
-	} else if (peer.family == AF_UNIX) {
-		long length = bpf_probe_read_user_str(tail, CALL_SOCKET_PATH_MAX,
-						      (const void *)(address + 2));
-
-		event->path_size = length > 0 ? length - 1 : 0;
-	}
-}
-
-/* The peer as the kernel has it. False where it has none. */
-static __always_inline bool connect__read_peer(struct socket_connect_event *event, char *tail,
-					       struct sock *sk)
-{
-	if (event->family == AF_INET || event->family == AF_INET6) {
-		__be16 port = BPF_CORE_READ(sk, __sk_common.skc_dport);
-
-		event->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-		if (event->family == AF_INET) {
-			BPF_CORE_READ_INTO((__be32 *)event->local, sk, __sk_common.skc_rcv_saddr);
-			BPF_CORE_READ_INTO((__be32 *)event->remote, sk, __sk_common.skc_daddr);
+		if (compat) {
+			bpf_probe_read_user(&compat_message, sizeof(compat_message),
+					    (const void *)event->arguments[1]);
+			message.name = compat_message.name;
+			message.size = compat_message.size;
 		} else {
-			BPF_CORE_READ_INTO((struct in6_addr *)event->local, sk,
-					   __sk_common.skc_v6_rcv_saddr);
-			BPF_CORE_READ_INTO((struct in6_addr *)event->remote, sk,
-					   __sk_common.skc_v6_daddr);
+			bpf_probe_read_user(&message, 12, (const void *)event->arguments[1]);
 		}
-		event->remote_port = bpf_ntohs(port);
-		return port != 0;
+		*size = message.size;
+		return message.name;
 	}
-	if (event->family == AF_UNIX) {
-		struct unix_sock *unix_socket = (void *)sk;
-		struct unix_sock *peer = (void *)BPF_CORE_READ(unix_socket, peer);
-		struct unix_address *address = BPF_CORE_READ(peer, addr);
-		__u64 size = (__u32)BPF_CORE_READ(address, len) - sizeof(__u16);
-
-		asm volatile("" : "+r"(size));
-		if (!peer || !address || size > CALL_SOCKET_PATH_MAX)
-			return false;
-		bpf_probe_read_kernel(tail, size, (char *)address->name + sizeof(__u16));
-		event->path_size = size;
-		return true;
-	}
-	return false;
+	address = event__shaped(event, shape, CALL_ADDRESS(0), 0);
+	if (address)
+		*size = (__u32)event__argument(event, CALL_INDEX(shape, CALL_ADDRESS(0)) + 1, 0);
+	return address;
 }
 
-static __noinline int connect__returned(struct call_arguments *arguments, long result)
+static __always_inline void event__read_open(struct syscall_event *event, __u32 shape)
 {
+	if (shape & CALL_OPEN_HOW) {
+		struct open_how how = {};
+
+		bpf_probe_read_user(&how, sizeof(how), (const void *)event->arguments[2]);
+		event->open_flags = how.flags;
+		event->open_mode = how.mode;
+	} else if (CALL_INDEX(shape, CALL_FLAGS(0))) {
+		event->open_flags = event__shaped(event, shape, CALL_FLAGS(0), 0);
+		/* A call without a path makes no file. */
+		if (CALL_INDEX(shape, CALL_PATH(0)))
+			event->open_mode =
+				event__argument(event, CALL_INDEX(shape, CALL_FLAGS(0)) + 1, 0);
+	} else {
+		event->open_flags = O_WRONLY | O_CREAT | O_TRUNC;
+		event->open_mode = event->arguments[1];
+	}
+	if (!(event->open_flags & O_CREAT))
+		event->open_mode = 0;
+}
+
+/* What the descriptor refers to, if it does; the caller's open_how may have changed since. */
+static __always_inline struct file *event__read_file(struct syscall_event *event, __u32 shape)
+{
+	struct file *file;
+
+	event->descriptor = -1;
+	if (!(shape & CALL_RETURNS_DESCRIPTOR))
+		event->descriptor = event__shaped(event, shape, CALL_DESCRIPTOR(0), -1);
+	else if (event->result >= 0)
+		event->descriptor = event->result;
+	file = file_of(event->descriptor);
+	/* Closed again by another thread, or io_uring's table: the result stands. */
+	if (!file)
+		return NULL;
+	event->file_mode = BPF_CORE_READ(file, f_inode, i_mode);
+	event->inode = BPF_CORE_READ(file, f_inode, i_ino);
+	event->device = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	if (shape & CALL_OPENS)
+		event->open_flags = (event->open_flags & ~O_ACCMODE) |
+				    (BPF_CORE_READ(file, f_flags) & O_ACCMODE);
+	return file;
+}
+
+static __always_inline __u32 event__profile(struct syscall_event *event, __u32 shape, __u64 address)
+{
+	__u32 profile = event->result < 0 ? PROFILE_FAILED : 0;
+
+	if (shape & CALL_OPENS) {
+		if ((event->open_flags & O_ACCMODE) != O_WRONLY)
+			profile |= PROFILE_READ;
+		if (event->open_flags & O_ACCMODE)
+			profile |= PROFILE_WRITE;
+		if ((event->file_mode & S_IFMT) == S_IFDIR)
+			profile |= PROFILE_DIRECTORY;
+	} else if ((shape & CALL_SENDS) && address) {
+		profile |= PROFILE_ADDRESSED;
+	}
+	return profile;
+}
+
+/* The two paths as given, and the folders that they start from; bytes in the tail. */
+static __always_inline __u32 event__add_paths(struct call_scratch *scratch, __u32 shape, __u32 used)
+{
+	struct syscall_event *event = &scratch->event;
+	char *tail = scratch->tail;
+	__u32 first = used, second;
+
+	if (CALL_INDEX(shape, CALL_PATH(0)))
+		event->text_size[0] = tail__add_argument(
+			tail, used, event__shaped(event, shape, CALL_PATH(0), 0));
+	used += event->text_size[0];
+	second = used;
+	if (CALL_INDEX(shape, CALL_SECOND_PATH(0)))
+		event->text_size[1] = tail__add_argument(
+			tail, used, event__shaped(event, shape, CALL_SECOND_PATH(0), 0));
+	used += event->text_size[1];
+	if (event->text_size[0] && !(shape & CALL_FIRST_IS_TEXT))
+		event->base_size[0] =
+			tail__add_base(scratch, tail, used, tail[tail__bound(first)],
+				       event__shaped(event, shape, CALL_PATH_AT(0, -1), AT_FDCWD));
+	used += event->base_size[0];
+	if (event->text_size[1])
+		event->base_size[1] = tail__add_base(
+			scratch, tail, used, tail[tail__bound(second)],
+			event__shaped(event, shape, CALL_SECOND_PATH_AT(0, -1), AT_FDCWD));
+	return used + event->base_size[1];
+}
+
+static __always_inline int call__filtered(void)
+{
+	lane__count(LANE_CANDIDATE, syscall_event_id, offered);
+	lane__count(LANE_CANDIDATE, syscall_event_id, filtered);
+	return 0;
+}
+
+/* `told` is the call's place in the plugin's table and 1. */
+static __noinline int call__returned(__u32 told, bool compat, long result)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct call_scratch *scratch = call_scratch();
-	struct file *file = file_of(arguments->value[0]);
-	struct socket_connect_event *event;
-	struct socket *socket;
-	struct sock *sk;
+	__u32 call = told - 1, shape, used = 0;
+	struct syscall_event *event;
+	__u64 address, address_size;
+	struct sock *sk = NULL;
+	struct file *file;
 
-	if (!scratch)
+	if (!scratch || call >= CALLS_MAX)
 		return 0;
-	if (!call__wanted(CALL_CONNECT, result < 0 ? PROFILE_FAILED : 0))
-		return call__filtered(socket_connect_event);
-	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
-		return call__filtered(socket_connect_event); /* EBADF, ENOTSOCK */
-	socket = BPF_CORE_READ(file, private_data);
-	sk = BPF_CORE_READ(socket, sk);
-
-	event = &scratch->connect.event;
+	shape = config.shapes[call];
+	event = &scratch->event;
 	__builtin_memset(event, 0, sizeof(*event));
 	event->result = result;
-	event->descriptor = arguments->value[0];
-	event->call = CALL_CONNECT;
-	event->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	event->type = BPF_CORE_READ(sk, sk_type);
-	event->protocol = BPF_CORE_READ(sk, sk_protocol);
-	if (!connect__read_peer(event, scratch->connect.tail, sk))
-		connect__read_caller(event, scratch->connect.tail, arguments->value[1],
-				     arguments->value[2]);
+	event->call = call;
+#ifdef __TARGET_ARCH_x86
+	if (compat)
+		arguments__read_compat(event->arguments, regs);
+	else
+#endif
+		arguments__read(event->arguments, regs);
+
+	if (shape & CALL_OPENS)
+		event__read_open(event, shape);
+	file = event__read_file(event, shape);
+	address = event__address(event, shape, compat, &address_size);
+	if (!(config.wanted[call] >> event__profile(event, shape, address) & 1))
+		return call__filtered();
+
+	if ((shape & CALL_SENDS) && address)
+		event->flags |= CALL_PEER_FROM_CALLER;
+	if (file && (event->file_mode & S_IFMT) == S_IFSOCK) {
+		struct socket *socket = BPF_CORE_READ(file, private_data);
+
+		sk = BPF_CORE_READ(socket, sk);
+		used = sizeof(struct call_socket);
+		event->flags |= CALL_HAS_SOCKET;
+	}
+	used = event__add_paths(scratch, shape, used);
+	if (sk) {
+		event->path_size = socket__read(scratch, used, sk);
+		if (address && !(event->flags & CALL_SOCKET_CONNECTED))
+			event->flags |= CALL_PEER_FROM_CALLER;
+		if (event->flags & CALL_PEER_FROM_CALLER)
+			event->path_size =
+				socket__read_caller(scratch, used, address, address_size);
+		/* 0 until something asked the kernel for the cookie. */
+		event->header.socket_cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	} else if (file) {
+		event->path_size = tail__add_path(scratch, scratch->tail, used, path_of(file));
+	}
+	used += event->path_size;
+
 	task__tell_changes();
 	header__set_current(&event->header);
-	/* 0 until something asked the kernel for the cookie; this hook's tiers cannot all ask. */
-	event->header.socket_cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	event_send(LANE_CANDIDATE, socket_connect_event, event, sizeof(*event) + event->path_size,
-		   sizeof(scratch->connect));
+	event_send(LANE_CANDIDATE, syscall_event, event, sizeof(*event) + used,
+		   sizeof(*event) + TAIL_MAX);
 	return 0;
 }
 
-/* Tier "tracepoint": one program for each call. */
-#define CALL_RETURNED(name, body)                                                                  \
-	SEC("tracepoint/syscalls/sys_exit_" #name)                                                 \
-	int name##_exit(struct trace_event_raw_sys_exit *context)                                  \
-	{                                                                                          \
-		struct task_struct *task = bpf_get_current_task_btf();                             \
-		struct call_arguments arguments;                                                   \
-		long result = context->ret;                                                        \
-                                                                                                   \
-		arguments__read(&arguments, (struct pt_regs *)bpf_task_pt_regs(task));             \
-		return body;                                                                       \
-	}
+/* Tier "tracepoint": attached to the exit of each call that is wanted. */
+SEC("tracepoint")
+int call_exit(struct trace_event_raw_sys_exit *context)
+{
+	/* The kernel fills in half of it. */
+	__u32 number = context->id;
 
-#ifdef __TARGET_ARCH_x86 /* newer architectures have the *at calls only */
-CALL_RETURNED(open, open__returned(CALL_OPEN, &arguments, result))
-CALL_RETURNED(creat, open__returned(CALL_CREAT, &arguments, result))
-CALL_RETURNED(link, link__returned(CALL_LINK, &arguments, result))
-CALL_RETURNED(symlink, link__returned(CALL_SYMLINK, &arguments, result))
+	return number < CALL_NUMBERS ? call__returned(config.native[number], false, context->ret)
+				     : 0;
+}
+
+/* Of 32-bit calls: which one it is, and 1; 0 for those that nobody asks for. */
+static __always_inline __u32 compat__call(struct pt_regs *regs)
+{
+	__u64 number = call__number(regs);
+
+#ifdef __TARGET_ARCH_x86
+	if (number == COMPAT_SOCKETCALL) {
+		number = (__u32)BPF_CORE_READ(regs, bx);
+		return number < sizeof(config.socketcall) ? config.socketcall[number] : 0;
+	}
 #endif
-CALL_RETURNED(openat, open__returned(CALL_OPENAT, &arguments, result))
-CALL_RETURNED(openat2, open__returned(CALL_OPENAT2, &arguments, result))
-CALL_RETURNED(open_by_handle_at, open__returned(CALL_OPEN_BY_HANDLE_AT, &arguments, result))
-CALL_RETURNED(linkat, link__returned(CALL_LINKAT, &arguments, result))
-CALL_RETURNED(symlinkat, link__returned(CALL_SYMLINKAT, &arguments, result))
-CALL_RETURNED(connect, connect__returned(&arguments, result))
+	return number < CALL_NUMBERS ? config.compat[number] : 0;
+}
 
 /* Tier "tp_btf": the exit of every call, told apart by number. 32-bit calls are left to "compat".
  */
 SEC("tp_btf/sys_exit")
-int BPF_PROG(open_raw_exit, struct pt_regs *regs, long result)
+int BPF_PROG(raw_exit, struct pt_regs *regs, long result)
 {
 	bool compat = task__in_compat_call();
-	enum security_call call = compat && config.compat ? CALL_COUNT : call__read(regs, compat);
-	struct call_arguments arguments;
+	__u64 number;
+	__u32 told;
 
-	if (call > CALL_OPEN_BY_HANDLE_AT)
+	if (compat && config.compat_hook)
 		return 0;
-	arguments__read_any(&arguments, regs, compat);
-	return open__returned(call, &arguments, result);
-}
-
-SEC("tp_btf/sys_exit")
-int BPF_PROG(link_raw_exit, struct pt_regs *regs, long result)
-{
-	bool compat = task__in_compat_call();
-	enum security_call call = compat && config.compat ? CALL_COUNT : call__read(regs, compat);
-	struct call_arguments arguments;
-
-	if (call < CALL_LINK || call > CALL_SYMLINKAT)
-		return 0;
-	arguments__read_any(&arguments, regs, compat);
-	return link__returned(call, &arguments, result);
-}
-
-SEC("tp_btf/sys_exit")
-int BPF_PROG(connect_raw_exit, struct pt_regs *regs, long result)
-{
-	bool compat = task__in_compat_call();
-	struct call_arguments arguments;
-
-	if ((compat && config.compat) || call__read(regs, compat) != CALL_CONNECT)
-		return 0;
-	arguments__read_any(&arguments, regs, compat);
-	return connect__returned(&arguments, result);
+	number = call__number(regs);
+	if (compat)
+		told = compat__call(regs);
+	else
+		told = number < CALL_NUMBERS ? config.native[number] : 0;
+	return told ? call__returned(told, compat, compat ? (__s32)result : result) : 0;
 }
 
 #ifdef __TARGET_ARCH_x86
@@ -364,20 +286,11 @@ int BPF_PROG(connect_raw_exit, struct pt_regs *regs, long result)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(compat_exit, struct pt_regs *regs, long result)
 {
-	struct call_arguments arguments;
-	enum security_call call;
+	__u32 told;
 
 	if (!task__in_compat_call())
 		return 0;
-	call = call__read(regs, true);
-	if (call >= CALL_COUNT)
-		return 0;
-	arguments__read_any(&arguments, regs, true);
-	result = (__s32)result;
-	if (call == CALL_CONNECT)
-		return connect__returned(&arguments, result);
-	if (call >= CALL_LINK)
-		return link__returned(call, &arguments, result);
-	return open__returned(call, &arguments, result);
+	told = compat__call(regs);
+	return told ? call__returned(told, true, (__s32)result) : 0;
 }
 #endif

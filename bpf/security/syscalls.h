@@ -1,24 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What rules are judged on: files opened, links made, sockets connected, as the call returned. */
+/*
+ * What rules are judged on: system calls, as they returned. Which calls there are, by what numbers,
+ * is one table of the plugin (plugins/security/calls.h); the kernel programs know only shapes.
+ */
 #ifndef TRIVET_SECURITY_SYSCALLS_H
 #define TRIVET_SECURITY_SYSCALLS_H
 
 #include "event.h"
 
-/* The calls seen. Falco names its event types after them. */
-enum security_call {
-	CALL_OPEN,
-	CALL_OPENAT,
-	CALL_OPENAT2,
-	CALL_CREAT,
-	CALL_OPEN_BY_HANDLE_AT,
-	CALL_LINK,
-	CALL_LINKAT,
-	CALL_SYMLINK,
-	CALL_SYMLINKAT,
-	CALL_CONNECT,
-	CALL_COUNT,
-};
+#define CALLS_MAX      160
+#define CALL_NUMBERS   512
+#define CALL_ARGUMENTS 6
+
+/*
+ * The shape of a call: what is where among its arguments, which count from 0. An or of these. A
+ * path starts from the folder of a descriptor among the arguments, or from the working directory.
+ */
+#define CALL_PATH(n)		       ((n) + 1)
+#define CALL_PATH_AT(folder, n)	       (CALL_PATH(n) | ((folder) + 1) << 3)
+#define CALL_SECOND_PATH(n)	       (CALL_PATH(n) << 6)
+#define CALL_SECOND_PATH_AT(folder, n) (CALL_PATH_AT(folder, n) << 6)
+#define CALL_DESCRIPTOR(n)	       (((n) + 1) << 12) /* what it refers to is told */
+#define CALL_FLAGS(n)		       (((n) + 1) << 15) /* O_*, the mode behind them */
+#define CALL_ADDRESS(n)		       (((n) + 1) << 18) /* of a peer, its size behind it */
+/* The first path is any text: no folder belongs to it. */
+#define CALL_TEXT(n)	   (CALL_PATH(n) | CALL_FIRST_IS_TEXT)
+#define CALL_FIRST_IS_TEXT (1u << 21)
+/* A descriptor is what it returns. */
+#define CALL_RETURNS_DESCRIPTOR (1u << 22)
+#define CALL_OPENS		(1u << 23) /* without CALL_FLAGS: creat, or a struct open_how */
+#define CALL_OPEN_HOW		(1u << 24) /* its third argument is a struct open_how */
+#define CALL_SENDS		(1u << 25) /* an address is optional */
+#define CALL_MESSAGE		(1u << 26) /* its second argument is a struct msghdr */
+#define CALL_SERVES		(1u << 27) /* of the socket, the own end is the server's */
+
+#define CALL_INDEX(shape, what) ((shape) / (what) % 8)
 
 /*
  * A profile is what the kernel can tell of a call at once: an or of these. The settings say for
@@ -29,12 +45,17 @@ enum call_profile {
 	PROFILE_READ = 1 << 1,	    /* opened for reading */
 	PROFILE_WRITE = 1 << 2,	    /* opened for writing */
 	PROFILE_DIRECTORY = 1 << 3, /* what was opened is a directory */
+	PROFILE_ADDRESSED = 1 << 1, /* what is sent has an address */
 	PROFILE_COUNT = 1 << 4,
 };
 
 struct syscalls_config {
-	__u16 wanted[CALL_COUNT]; /* bit p: profile p of that call is wanted */
-	__u16 compat;		  /* 1: 32-bit calls are the hook compat's */
+	__u32 shapes[CALLS_MAX];
+	__u16 wanted[CALLS_MAX];   /* bit p: profile p of that call is wanted */
+	__u8 native[CALL_NUMBERS]; /* by number: the call + 1; 0 for calls nobody asks for */
+	__u8 compat[CALL_NUMBERS]; /* the same for 32-bit calls */
+	__u8 socketcall[32];	   /* and for those that go through socketcall */
+	__u32 compat_hook;	   /* 1: 32-bit calls are the hook compat's */
 };
 
 /* PATH_MAX: what the kernel accepts as an argument and can return. */
@@ -42,67 +63,47 @@ struct syscalls_config {
 /* sizeof(sockaddr_un.sun_path) */
 #define CALL_SOCKET_PATH_MAX 108
 
-/*
- * The tail holds, one after the other and without terminating NUL: the path as given (raw), the
- * path of the file that the kernel opened (path; none if the call failed), and the folder that a
- * relative raw path of a failed call starts from (base; none if it was absolute).
- */
-struct file_open_event {
-	struct event_header header;
-	__s64 result;	 /* descriptor, or -errno */
-	__u64 inode;	 /* 0: the call failed */
-	__u32 device;	 /* kernel's encoding: major << 20 | minor */
-	__u32 flags;	 /* O_*, as given; creat's are O_WRONLY | O_CREAT | O_TRUNC */
-	__u32 mode;	 /* permissions asked for a new file */
-	__u32 file_mode; /* st_mode of what was opened */
-	__s32 directory; /* the dirfd argument; AT_FDCWD where there is none */
-	__u16 call;	 /* enum security_call */
-	__u16 raw_size;
-	__u16 path_size;
-	__u16 base_size;
-	__u32 reserved;
+enum call_event_flags {
+	CALL_HAS_SOCKET = 1 << 0, /* a struct call_socket is first in the tail */
+	/* The socket has no such peer: the address is the caller's memory after the call. */
+	CALL_PEER_FROM_CALLER = 1 << 1,
+	CALL_SOCKET_CONNECTED = 1 << 2, /* the kernel knows a peer */
 };
-TRIVET_EVENT(file_open_event, 64, 72 + 48, 1);
 
-/* The tail holds old (a symlink's target), new, and the folders they start from if relative. */
-struct file_link_event {
+/*
+ * The tail holds, one after the other and without terminating NUL: the two paths as given (text),
+ * the folders that they start from if they are relative (base), and of the descriptor the path
+ * that the kernel has for its file, or that of a Unix socket (abstract: a NUL and the name).
+ * header.socket_cookie is that of the descriptor's socket.
+ */
+struct syscall_event {
 	struct event_header header;
-	__s64 result;	     /* 0, or -errno */
-	__s32 old_directory; /* dirfd; AT_FDCWD where there is none */
-	__s32 new_directory;
-	__u32 flags; /* AT_* of linkat */
-	__u16 call;  /* enum security_call */
-	__u16 old_size;
-	__u16 new_size;
-	__u16 old_base_size; /* a symlink's target has none */
-	__u16 new_base_size;
+	__s64 result; /* -errno if it failed */
+	__u64 arguments[CALL_ARGUMENTS];
+	__u64 inode;	  /* of the descriptor's file; 0: there is none */
+	__u32 device;	  /* kernel's encoding: major << 20 | minor */
+	__u32 file_mode;  /* st_mode */
+	__u32 open_flags; /* opens: O_*, as given; creat's are O_WRONLY | O_CREAT | O_TRUNC */
+	__u32 open_mode;  /* opens: permissions asked for a new file */
+	__s32 descriptor; /* -1: none, or the call that would have made one failed */
+	__u16 call;	  /* its place in the plugin's table */
+	__u16 flags;	  /* enum call_event_flags */
+	__u16 text_size[2];
+	__u16 base_size[2];
+	__u16 path_size;
 	__u16 reserved[3];
 };
-TRIVET_EVENT(file_link_event, 65, 72 + 40, 1);
+TRIVET_EVENT(syscall_event, 67, 72 + 104, 1);
 
-enum connect_flags {
-	/* The socket has no peer (it failed): the address is the caller's memory after the call. */
-	CONNECT_PEER_FROM_CALLER = 1 << 0,
-};
-
-/* header.socket_cookie is the socket. The tail holds the path of a Unix peer (abstract: "@name").
- */
-struct socket_connect_event {
-	struct event_header header;
-	__s64 result; /* 0, or -errno */
-	__s32 descriptor;
-	__u32 flags;	   /* enum connect_flags */
+struct call_socket {
 	__u16 family;	   /* AF_* */
 	__u16 type;	   /* SOCK_* */
 	__u16 protocol;	   /* IPPROTO_* */
-	__u16 call;	   /* enum security_call */
 	__u16 local_port;  /* host byte order */
 	__u16 remote_port; /* host byte order */
-	__u16 path_size;
-	__u16 reserved;
+	__u16 reserved[3];
 	__u8 local[16]; /* network byte order; IPv4 in the first four */
 	__u8 remote[16];
 };
-TRIVET_EVENT(socket_connect_event, 66, 72 + 64, 1);
 
 #endif /* TRIVET_SECURITY_SYSCALLS_H */

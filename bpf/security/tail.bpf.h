@@ -11,24 +11,15 @@
 
 #define AT_FDCWD -100
 
-/* Room for the paths of an event; each of the up to four is at most CALL_PATH_MAX long. */
-#define TAIL_MAX (4 * CALL_PATH_MAX)
+/* Room for a socket and for the five paths of an event, each at most CALL_PATH_MAX long. */
+#define TAIL_MAX (sizeof(struct call_socket) + 5 * CALL_PATH_MAX)
 
 /* An event under construction. None of these programs ever interrupts another on its CPU. */
 struct call_scratch {
+	struct syscall_event event;
 	union {
-		struct {
-			struct file_open_event event;
-			char tail[TAIL_MAX];
-		} open;
-		struct {
-			struct file_link_event event;
-			char tail[TAIL_MAX];
-		} link;
-		struct {
-			struct socket_connect_event event;
-			char tail[CALL_SOCKET_PATH_MAX];
-		} connect;
+		struct call_socket socket;
+		char tail[TAIL_MAX];
 	};
 	struct path_buffer path;
 };
@@ -47,11 +38,11 @@ static __always_inline struct call_scratch *call_scratch(void)
 	return bpf_map_lookup_elem(&call_scratches, &zero);
 }
 
-/* Where the next path of a tail goes: at most three are before it. */
+/* Where the next path of a tail goes: at most four are before it. */
 static __always_inline __u32 tail__bound(__u32 used)
 {
 	asm volatile("" : "+r"(used));
-	return used > 3 * CALL_PATH_MAX ? 3 * CALL_PATH_MAX : used;
+	return used > TAIL_MAX - CALL_PATH_MAX ? TAIL_MAX - CALL_PATH_MAX : used;
 }
 
 /* Each tail__add_* appends to a tail of which `used` bytes are taken, and answers the bytes added.
@@ -89,8 +80,8 @@ static __always_inline struct path *path_of(struct file *file)
 }
 
 /* The folder that a relative path starts from. Nothing for an absolute one. */
-static __always_inline __u32 tail__add_base(struct call_scratch *scratch, char *tail, __u32 used,
-					    char first, __s32 directory)
+static __noinline __u32 tail__add_base(struct call_scratch *scratch, char *tail, __u32 used,
+				       char first, __s32 directory)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct path *path;

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <iterator>
 #include <set>
 #include <string_view>
 
@@ -187,12 +188,24 @@ bool asked_to_stop() {
          (::sigismember(&pending, SIGTERM) == 1 || ::sigismember(&pending, SIGINT) == 1);
 }
 
+// "syscalls/sys_exit_open": nothing that could lead elsewhere among the files of tracefs.
+bool names_tracepoint(const std::string& place) {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789_/";
+  return place.find_first_not_of(kLetters) == place.npos && std::ranges::count(place, '/') == 1 &&
+         !place.starts_with('/') && !place.ends_with('/');
+}
+
 Result<void> check_programs(bpf_object* object, const ObjectSpec& spec) {
   std::size_t tries = 0;
   for (const Hook& hook : spec.hooks) tries += hook.tiers.size();
   if (tries > max_tries) return Error{"object " + spec.name + " has more than 64 tiers", E2BIG};
   for (const Hook& hook : spec.hooks) {
     for (const Tier& tier : hook.tiers) {
+      if (!tier.tracepoints.empty() && tier.programs.empty())
+        return Error{"tier " + tier.name + " has tracepoints but no program", EINVAL};
+      for (const std::string& place : tier.tracepoints) {
+        if (!names_tracepoint(place)) return Error{"\"" + place + "\" is no tracepoint", EINVAL};
+      }
       for (const std::string& program : tier.programs) {
         if (!bpf_object__find_program_by_name(object, program.c_str())) {
           return Error{"object " + spec.name + " has no program " + program, ENOENT};
@@ -318,19 +331,43 @@ Result<LinkPtr> Loader::attach(bpf_object* object, const std::string& name) {
   return LinkPtr(link);
 }
 
+Result<std::vector<LinkPtr>> Loader::attach_tracepoints(bpf_object* object, const std::string& name,
+                                                        const std::vector<std::string>& places) {
+  bpf_program* program = bpf_object__find_program_by_name(object, name.c_str());
+  std::vector<LinkPtr> links;
+  for (const std::string& place : places) {
+    const auto slash = place.find('/');
+    LibbpfLog log;
+    LinkPtr link(bpf_program__attach_tracepoint(program, place.substr(0, slash).c_str(),
+                                                place.substr(slash + 1).c_str()));
+    if (link) {
+      links.push_back(std::move(link));
+    } else if (errno != ENOENT) {
+      return Error{"cannot attach " + name + " to " + place + ": " + log.reason(errno), errno};
+    }
+  }
+  if (links.empty()) {
+    return Error{"cannot attach " + name + ": the kernel has none of its tracepoints", ENOENT};
+  }
+  return links;
+}
+
 Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const ObjectSpec& spec,
                                           const Choice& choice) {
   auto object = open(elf, spec);
   if (!object) return std::move(object).error();
   // In the order of the hooks, each once.
   std::vector<std::string> wanted;
+  std::map<std::string, std::vector<std::string>> tracepoints;
   for (std::size_t i = 0; i < spec.hooks.size(); i++) {
     if (choice[i] < 0) continue;
-    for (const std::string& program : spec.hooks[i].tiers[choice[i]].programs) {
+    const Tier& tier = spec.hooks[i].tiers[choice[i]];
+    for (const std::string& program : tier.programs) {
       if (std::find(wanted.begin(), wanted.end(), program) == wanted.end()) {
         wanted.push_back(program);
       }
     }
+    if (!tier.tracepoints.empty()) tracepoints[tier.programs.front()] = tier.tracepoints;
   }
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object->get()) {
@@ -346,6 +383,12 @@ Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const 
   AttachedObject attached;
   attached.object = std::move(*object);
   for (const std::string& name : wanted) {
+    if (auto places = tracepoints.find(name); places != tracepoints.end()) {
+      auto links = attach_tracepoints(attached.object.get(), name, places->second);
+      if (!links) return std::move(links).error();
+      std::ranges::move(*links, std::back_inserter(attached.links));
+      continue;
+    }
     auto link = attach(attached.object.get(), name);
     if (!link) return std::move(link).error();
     if (*link) attached.links.push_back(std::move(*link));

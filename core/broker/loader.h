@@ -72,6 +72,8 @@ class Loader {
   Result<void> keep_lanes(bpf_object* object);
   Result<void> shape_shards(bpf_map* lane);
   Result<LinkPtr> attach(bpf_object* object, const std::string& program);
+  Result<std::vector<LinkPtr>> attach_tracepoints(bpf_object* object, const std::string& program,
+                                                  const std::vector<std::string>& places);
 
   // What all objects share by name: the lanes' rings, or the array that holds each CPU's, and
   // counts.

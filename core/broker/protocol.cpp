@@ -20,6 +20,7 @@ constexpr std::size_t max_sentence = 16 * 1024;
 constexpr std::size_t max_hooks = 64;
 constexpr std::size_t max_tiers = 16;
 constexpr std::size_t max_programs = 64;
+constexpr std::size_t max_tracepoints = 512;
 constexpr std::size_t max_config = 64 * 1024;
 constexpr std::size_t max_names = 1024;
 
@@ -34,6 +35,7 @@ void write(Writer& out, const LoadRequest& request) {
     out.list(hook.tiers, [&](const Tier& tier) {
       out.text(tier.name);
       out.list(tier.programs, [&](const std::string& program) { out.text(program); });
+      out.list(tier.tracepoints, [&](const std::string& tracepoint) { out.text(tracepoint); });
     });
   });
   out.bytes(request.spec.config);
@@ -56,6 +58,7 @@ void read(Reader& in, LoadRequest& request) {
       Tier& tier = hook.tiers.emplace_back();
       tier.name = in.text(max_name);
       in.list(max_programs, [&] { tier.programs.push_back(in.text(max_name)); });
+      in.list(max_tracepoints, [&] { tier.tracepoints.push_back(in.text(max_name)); });
     });
   });
   request.spec.config = in.bytes(max_config);

@@ -61,87 +61,88 @@ constexpr FlagName kOpenFlags[] = {
 
 }  // namespace
 
-std::optional<RuleEvent> RuleEvent::from(const Event<file_open_event>& event, const Facts& facts) {
+std::optional<RuleEvent> RuleEvent::from(const Event<syscall_event>& event, const Facts& facts) {
   const auto& data = event.data;
+  if (data.call >= kExecve) return std::nullopt;
   Tail tail(event.tail);
-  auto raw = tail.take(data.raw_size);
-  auto path = tail.take(data.path_size);
-  auto base = tail.take(data.base_size);
-  if (!tail.intact() || !is_open(data.call)) return std::nullopt;
-
+  auto socket = tail.take(data.flags & CALL_HAS_SOCKET ? sizeof(call_socket) : 0);
   RuleEvent out = begin(event, facts);
-  out.type = data.call;
-  out.result = data.result;
-  out.raw_path = raw;
-  out.path = !path.empty() ? std::string(path) : absolute_path(base, raw);
-  out.open_flags = data.flags;
-  out.mode = data.mode;
-  out.file_mode = data.file_mode;
-  out.device = data.device;
-  out.inode = data.inode;
-  out.directory = data.directory;
-  return out;
-}
-
-std::optional<RuleEvent> RuleEvent::from(const Event<file_link_event>& event, const Facts& facts) {
-  const auto& data = event.data;
-  Tail tail(event.tail);
-  auto old_raw = tail.take(data.old_size);
-  auto new_raw = tail.take(data.new_size);
-  auto old_base = tail.take(data.old_base_size);
-  auto new_base = tail.take(data.new_base_size);
-  if (!tail.intact() || !is_link(data.call)) return std::nullopt;
-
-  RuleEvent out = begin(event, facts);
-  out.type = data.call;
-  out.result = data.result;
-  bool symbolic = data.call == CALL_SYMLINK || data.call == CALL_SYMLINKAT;
-  out.old_path = symbolic ? std::string(old_raw) : absolute_path(old_base, old_raw);
-  out.new_path = absolute_path(new_base, new_raw);
-  out.directory = data.old_directory;
-  out.new_directory = data.new_directory;
-  return out;
-}
-
-std::optional<RuleEvent> RuleEvent::from(const Event<socket_connect_event>& event,
-                                         const Facts& facts) {
-  const auto& data = event.data;
-  Tail tail(event.tail);
+  for (std::size_t i = 0; i < 2; ++i) out.given_raw[i] = tail.take(data.text_size[i]);
+  std::array<std::string_view, 2> base;
+  for (std::size_t i = 0; i < 2; ++i) base[i] = tail.take(data.base_size[i]);
   auto path = tail.take(data.path_size);
   if (!tail.intact()) return std::nullopt;
 
-  RuleEvent out = begin(event, facts);
-  out.type = CALL_CONNECT;
+  out.type = data.call;
   out.result = data.result;
+  std::ranges::copy(data.arguments, out.arguments.begin());
+  bool text = shape_of(data.call) & CALL_FIRST_IS_TEXT;
+  for (std::size_t i = 0; i < 2; ++i) {
+    out.given[i] =
+        text && i == 0 ? std::string(out.given_raw[i]) : absolute_path(base[i], out.given_raw[i]);
+  }
   out.descriptor = data.descriptor;
-  out.family = data.family;
-  out.protocol = data.protocol;
-  out.local_port = data.local_port;
-  out.remote_port = data.remote_port;
-  if (data.family == AF_INET) {
-    out.local = IpAddress::v4(data.local);
-    out.remote = IpAddress::v4(data.remote);
-  } else if (data.family == AF_INET6) {
-    out.local = IpAddress::v6(data.local);
-    out.remote = IpAddress::v6(data.remote);
-  }
-  // An IPv4 peer of an IPv6 socket: IPv4 is what is on the wire, and what Falco says.
-  if (data.family == AF_INET6 && std::ranges::equal(kMappedPrefix, std::span(data.remote, 12))) {
-    out.family = AF_INET;
-    out.local = IpAddress::v4(data.local + 12);
-    out.remote = IpAddress::v4(data.remote + 12);
-  }
-  // An abstract name starts with NUL, a path may end with some.
-  if (!path.empty() && path.front() == '\0') {
-    std::string name(path);
-    for (char& c : name) {
-      if (c == '\0') c = '@';
-    }
-    out.socket_path = out.keep(std::move(name));
+  out.file_mode = data.file_mode;
+  out.device = data.device;
+  out.inode = data.inode;
+  out.open_flags = data.open_flags;
+  out.open_mode = data.open_mode;
+  out.connected = data.flags & CALL_SOCKET_CONNECTED;
+  out.addressed = data.flags & CALL_PEER_FROM_CALLER;
+  if (!socket.empty()) {
+    call_socket ends;
+    std::memcpy(&ends, socket.data(), sizeof(ends));
+    out.read_socket(ends, path);
   } else {
-    out.socket_path = path.substr(0, path.find('\0'));
+    out.path = path;
+    if (path.empty() && is_open(out.type)) out.path = out.given[0];
   }
   return out;
+}
+
+void RuleEvent::read_socket(const call_socket& ends, std::string_view name) {
+  family = ends.family;
+  protocol = ends.protocol;
+  local_port = ends.local_port;
+  remote_port = ends.remote_port;
+  bool has_peer = connected || addressed;
+  // An IPv4 peer of an IPv6 socket: IPv4 is what is on the wire, and what Falco says.
+  auto mapped = [](const std::uint8_t* address) {
+    return std::equal(kMappedPrefix, std::end(kMappedPrefix), address);
+  };
+  if (family == AF_INET) {
+    local = IpAddress::v4(ends.local);
+    if (has_peer) remote = IpAddress::v4(ends.remote);
+  } else if (family == AF_INET6 && mapped(has_peer ? ends.remote : ends.local)) {
+    family = AF_INET;
+    local = IpAddress::v4(ends.local + 12);
+    if (has_peer) remote = IpAddress::v4(ends.remote + 12);
+  } else if (family == AF_INET6) {
+    local = IpAddress::v6(ends.local);
+    if (has_peer) remote = IpAddress::v6(ends.remote);
+  }
+  // An abstract name starts with NUL, a path may end with some.
+  if (!name.empty() && name.front() == '\0') {
+    std::string visible(name);
+    std::ranges::replace(visible, '\0', '@');
+    socket_path = keep(std::move(visible));
+  } else {
+    socket_path = name.substr(0, name.find('\0'));
+  }
+}
+
+std::string RuleEvent::socket_name() const {
+  if (family != AF_INET && family != AF_INET6) return std::string(socket_path);
+  auto end = [](const IpAddress& address, std::uint16_t port) {
+    return address.to_string() + ":" + std::to_string(port);
+  };
+  if (remote.family == 0) return local_port == 0 ? "" : end(local, local_port);
+  return is_server() ? end(remote, remote_port) + "->" + end(local, local_port)
+                     : end(local, local_port) + "->" + end(remote, remote_port);
+}
+
+bool RuleEvent::is_server() const {
+  return shape_of(type) & CALL_SERVES;
 }
 
 std::optional<RuleEvent> RuleEvent::from(const Event<process_exec_event>& event,

@@ -11,28 +11,12 @@
 #include <string_view>
 
 #include "core/lifecycle.h"
-#include "security/syscalls.h"
+#include "security/calls.h"
 #include "trivet/facts.h"
 #include "trivet/host.h"
 #include "trivet/value.h"
 
 namespace trivet::security {
-
-// Types of events in the order of enum security_call, then exec. Falco's names.
-inline constexpr std::array<std::string_view, CALL_COUNT + 1> kEventTypes = {
-    "open",    "openat",    "openat2", "creat", "open_by_handle_at", "link", "linkat",
-    "symlink", "symlinkat", "connect", "execve"};
-inline constexpr std::size_t kExecve = CALL_COUNT;
-
-constexpr bool is_open(std::size_t type) {
-  return type <= CALL_OPEN_BY_HANDLE_AT;
-}
-constexpr bool is_link(std::size_t type) {
-  return type >= CALL_LINK && type <= CALL_SYMLINKAT;
-}
-constexpr bool is_connect(std::size_t type) {
-  return type == CALL_CONNECT;
-}
 
 class RuleEvent {
  public:
@@ -44,47 +28,53 @@ class RuleEvent {
   const Facts* facts = nullptr;
   std::int64_t result = 0;  // what the call returned: -errno if it failed
 
-  // Opens. The path is the kernel's if the call succeeded, else the argument made absolute. Paths
-  // of links too are arguments made absolute, but for a symlink's target, which is as given.
+  std::array<std::uint64_t, CALL_ARGUMENTS> arguments{};  // of a call, as its caller passed them
+
+  // The paths among the arguments: as given, and made absolute as text (other text stays as it is).
+  std::array<std::string_view, 2> given_raw;
+  std::array<std::string, 2> given;
+
+  // Of the call's descriptor. The path is the kernel's; of an open that failed it is the argument
+  // made absolute.
+  std::int32_t descriptor = -1;
   std::string path;
-  std::string_view raw_path;
-  std::uint32_t open_flags = 0;
-  std::uint32_t mode = 0;
-  std::uint32_t file_mode = 0;
+  std::uint32_t file_mode = 0;  // st_mode; 0: there is no file
   std::uint32_t device = 0;
   std::uint64_t inode = 0;
 
-  std::int32_t directory = -100;  // the dirfd argument: AT_FDCWD where there is none
+  // Of opens.
+  std::uint32_t open_flags = 0;
+  std::uint32_t open_mode = 0;
 
-  // Links; a symlink's folder is the new one.
-  std::string old_path;
-  std::string new_path;
-  std::int32_t new_directory = -100;
-
-  // Connects.
-  std::int32_t descriptor = -1;
+  // Of the descriptor's socket; family 0: it is none.
   std::uint16_t family = 0;
   std::uint16_t protocol = 0;
   std::uint16_t local_port = 0;
   std::uint16_t remote_port = 0;
   IpAddress local;
-  IpAddress remote;
+  IpAddress remote;  // family 0: it has no peer
   std::string_view socket_path;
+  bool connected = false;  // the kernel knows a peer
+  bool addressed = false;  // the peer is the one that the caller named
 
   // The event that a record tells; none if its sizes contradict each other. It refers to the
   // record.
-  static std::optional<RuleEvent> from(const Event<file_open_event>& event, const Facts& facts);
-  static std::optional<RuleEvent> from(const Event<file_link_event>& event, const Facts& facts);
-  static std::optional<RuleEvent> from(const Event<socket_connect_event>& event,
-                                       const Facts& facts);
+  static std::optional<RuleEvent> from(const Event<syscall_event>& event, const Facts& facts);
   static std::optional<RuleEvent> from(const Event<process_exec_event>& event, const Facts& facts);
 
+  // "192.0.2.1:40000->192.0.2.7:443"; of a socket without a peer its own end, of a Unix socket the
+  // path.
+  std::string socket_name() const;
+  // Whether the socket's own end is the server's: it listens, or it was accepted.
+  bool is_server() const;
   bool failed() const { return result < 0; }
 
   // Holds text that a field made up, for as long as the event lives.
   std::string_view keep(std::string text) const { return kept_.emplace_front(std::move(text)); }
 
  private:
+  void read_socket(const call_socket& ends, std::string_view name);
+
   mutable std::forward_list<std::string> kept_;  // costs nothing while it is empty
 };
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "security/security.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,37 +12,30 @@
 namespace trivet::security {
 namespace {
 
-// A group of calls that one hook serves, with the program of each in the tier of tracepoints.
-struct CallFamily {
-  const char* hook;
-  std::vector<std::pair<security_call, const char*>> programs;
-  const char* raw_program;  // in the tier that hooks the exit of every call
-};
-
-const std::vector<CallFamily>& call_families() {
-  static const std::vector<CallFamily> families = {
-      {"open",
-       {
-#ifdef __x86_64__  // newer architectures have the *at calls only
-           {CALL_OPEN, "open_exit"},
-           {CALL_CREAT, "creat_exit"},
-#endif
-           {CALL_OPENAT, "openat_exit"},
-           {CALL_OPENAT2, "openat2_exit"},
-           {CALL_OPEN_BY_HANDLE_AT, "open_by_handle_at_exit"}},
-       "open_raw_exit"},
-      {"link",
-       {
-#ifdef __x86_64__
-           {CALL_LINK, "link_exit"},
-           {CALL_SYMLINK, "symlink_exit"},
-#endif
-           {CALL_LINKAT, "linkat_exit"},
-           {CALL_SYMLINKAT, "symlinkat_exit"}},
-       "link_raw_exit"},
-      {"connect", {{CALL_CONNECT, "connect_exit"}}, "connect_raw_exit"},
+// What the kernel programs are to know of a call that rules ask for.
+void add_call(syscalls_config& settings, std::size_t type, std::uint16_t profiles) {
+  const Call& call = kCalls[type];
+  settings.shapes[type] = call.shape;
+  settings.wanted[type] = profiles;
+  auto place = [&](auto& by_number, std::uint16_t number) {
+    if (number < std::size(by_number)) by_number[number] = static_cast<std::uint8_t>(type + 1);
   };
-  return families;
+#ifdef __x86_64__
+  place(settings.native, call.numbers.x86_64);
+#else
+  place(settings.native, call.numbers.arm64);
+#endif
+  place(settings.compat, call.numbers.i386);
+  place(settings.compat, call.numbers.i386_older);
+  place(settings.socketcall, call.numbers.socketcall);
+}
+
+bool has_native_number(const Call& call) {
+#ifdef __x86_64__
+  return call.numbers.x86_64 != kNoNumber;
+#else
+  return call.numbers.arm64 != kNoNumber;
+#endif
 }
 
 // Whether programs can make 32-bit calls: the kernel then has this setting, even where it was
@@ -55,16 +46,6 @@ bool kernel_has_compat_calls() {
 #else
   return false;
 #endif
-}
-
-// As the kernel program tells it.
-unsigned profile_of(const RuleEvent& event) {
-  unsigned profile = event.failed() ? PROFILE_FAILED : 0;
-  if (!is_open(event.type)) return profile;
-  if ((event.open_flags & O_ACCMODE) != O_WRONLY) profile |= PROFILE_READ;
-  if (event.open_flags & O_ACCMODE) profile |= PROFILE_WRITE;
-  if (S_ISDIR(event.file_mode)) profile |= PROFILE_DIRECTORY;
-  return profile;
 }
 
 // The files' errors as one, each with the line that it is about: the first at its place, the others
@@ -120,23 +101,27 @@ std::vector<ObjectSpec> SecurityPlugin::objects() const {
   ObjectSpec syscalls;
   syscalls.name = "syscalls";
   syscalls_config settings{};
-  for (const auto& family : call_families()) {
-    Tier tracepoints{"tracepoint", {}};
-    for (const auto& [call, program] : family.programs) {
-      if (rules_.reach().profiles[call] == 0) continue;
-      settings.wanted[call] = rules_.reach().profiles[call];
-      tracepoints.programs.emplace_back(program);
-    }
-    if (tracepoints.programs.empty()) continue;  // no rule asks: no hook, no cost
-    syscalls.hooks.push_back({family.hook, {tracepoints, {"tp_btf", {family.raw_program}}}});
+  Tier tracepoints{"tracepoint", {"call_exit"}, {}};
+  bool any = false;
+  for (std::size_t type = 0; type < kExecve; ++type) {
+    std::uint16_t profiles = rules_.reach().profiles[type];
+    if (profiles == 0) continue;  // no rule asks: no hook, no cost
+    any = true;
+    add_call(settings, type, profiles);
+    if (!has_native_number(kCalls[type])) continue;
+    tracepoints.tracepoints.push_back("syscalls/sys_exit_" + std::string(kCalls[type].name));
   }
-  if (syscalls.hooks.empty()) return {};
+  if (!any) return {};
+  if (!tracepoints.tracepoints.empty()) {
+    syscalls.hooks.push_back({"calls", {tracepoints, {"tp_btf", {"raw_exit"}, {}}}});
+  }
   if (compat_calls_ == CompatCalls::on ||
       (compat_calls_ == CompatCalls::automatic && kernel_has_compat_calls())) {
-    settings.compat = 1;
+    settings.compat_hook = 1;
     syscalls.hooks.push_back(
-        {"compat", {{"tp_btf", {"compat_exit"}}}, compat_calls_ == CompatCalls::on});
+        {"compat", {{"tp_btf", {"compat_exit"}, {}}}, compat_calls_ == CompatCalls::on});
   }
+  if (syscalls.hooks.empty()) return {};
   return {syscalls.with_config(settings)};
 }
 
@@ -172,9 +157,7 @@ Result<void> SecurityPlugin::start(Host& host) {
                                  "Events caused by trivet itself, which no rule is judged on");
   show_rule_counts();
 
-  judge_events<file_open_event>(host);
-  judge_events<file_link_event>(host);
-  judge_events<socket_connect_event>(host);
+  judge_events<syscall_event>(host);
   host.on<process_exec_event>([this](const Event<process_exec_event>& event) {
     if (event.data.flags & PROCESS_SNAPSHOT) return;  // ran before: nothing happened now
     if (rules_.candidates(kExecve, 0).empty()) return;

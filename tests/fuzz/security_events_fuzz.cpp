@@ -30,9 +30,7 @@ void judge(const std::uint8_t* data, std::size_t size) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  judge<file_open_event>(data, size);
-  judge<file_link_event>(data, size);
-  judge<socket_connect_event>(data, size);
+  judge<syscall_event>(data, size);
   judge<process_exec_event>(data, size);
   return 0;
 }

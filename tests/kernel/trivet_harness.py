@@ -18,7 +18,8 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FALCO_RULES = ROOT.parent / "shared/data/falco/falco_rules.yaml"
+FALCO_FOLDER = pathlib.Path(os.environ.get("TRIVET_SHARED_DATA", ROOT.parent / "shared/data")) / "falco"
+FALCO_RULES = FALCO_FOLDER / "falco_rules.yaml"
 OWN_RULES = ROOT / "config/rules/trivet_rules.yaml"
 SCALE = float(os.environ.get("TRIVET_TEST_SCALE", "1"))
 

@@ -22,6 +22,9 @@ namespace trivet {
 struct Tier {
   std::string name;  // as doctor and trivet_hook_info print it: "fentry", "tp_btf", "tracepoint"
   std::vector<std::string> programs;
+  // What the first program is attached to, one by one, where its section does not say it:
+  // "syscalls/sys_exit_open". Those that the kernel lacks are left out, but it must have one.
+  std::vector<std::string> tracepoints = {};
 };
 
 // Something that an object needs to see or do. The first tier that the kernel loads and attaches

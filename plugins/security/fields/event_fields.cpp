@@ -35,12 +35,6 @@ std::string result_name(const RuleEvent& event) {
   return event.failed() ? error_name(event.result) : "SUCCESS";
 }
 
-std::string octal(std::uint32_t number) {
-  char text[16];
-  std::snprintf(text, sizeof(text), "0%o", number);
-  return text;
-}
-
 std::string exec_flags(const Process& process) {
   std::string out;
   auto add = [&](bool set, const char* name) {
@@ -60,67 +54,17 @@ std::string argument_text(const Process& process) {
   return out;
 }
 
-std::string peer_text(const RuleEvent& event) {
-  if (!event.socket_path.empty()) return std::string(event.socket_path);
-  if (event.remote.family == 0) return {};
-  return event.remote.to_string() + ":" + std::to_string(event.remote_port);
-}
-
-std::string text_result(const RuleEvent& event) {
-  return event.failed() ? result_name(event) : std::to_string(event.result);
-}
-
-// An argument of an event under the name that Falco gives it. Those of a process are asked for only
-// where it is known.
-struct Argument {
-  std::string_view name;
-  std::string (*get)(const RuleEvent& event);  // null: not built
-};
-
-#define ARGUMENT(expression) [](const RuleEvent& event) -> std::string { return expression; }
-#define OF_PROCESS(expression)                \
-  [](const RuleEvent& event) -> std::string { \
-    const Process& process = *event.process;  \
-    return expression;                        \
+// Those of a process are asked for only where it is known.
+#define ARGUMENT(expression) \
+  [](const RuleEvent& event, unsigned) -> std::string { return expression; }
+#define OF_PROCESS(expression)                          \
+  [](const RuleEvent& event, unsigned) -> std::string { \
+    const Process& process = *event.process;            \
+    return expression;                                  \
   }
 
-constexpr Argument kResult = {"res", ARGUMENT(text_result(event))};
-constexpr Argument kDescriptor = {"fd", ARGUMENT(text_result(event))};
-constexpr Argument kName = {"name", ARGUMENT(event.path)};
-constexpr Argument kFlags = {"flags", ARGUMENT(open_flag_names(event.open_flags))};
-constexpr Argument kMode = {"mode", ARGUMENT(octal(event.mode))};
-constexpr Argument kDevice = {"dev", ARGUMENT(std::to_string(event.device))};
-constexpr Argument kInode = {"ino", ARGUMENT(std::to_string(event.inode))};
-constexpr Argument kFolder = {"dirfd", ARGUMENT(std::to_string(event.directory))};
-constexpr Argument kOldPath = {"oldpath", ARGUMENT(event.old_path)};
-constexpr Argument kNewPath = {"newpath", ARGUMENT(event.new_path)};
-constexpr Argument kTarget = {"target", ARGUMENT(event.old_path)};
-constexpr Argument kLinkPath = {"linkpath", ARGUMENT(event.new_path)};
-
-// In Falco's order, which is what evt.arg[0] counts.
-constexpr Argument kOpen[] = {kDescriptor, kName, kFlags, kMode, kDevice, kInode};
-constexpr Argument kOpenat[] = {kDescriptor, kFolder, kName, kFlags, kMode, kDevice, kInode};
-constexpr Argument kOpenat2[] = {kDescriptor,          kFolder, kName, kFlags, kMode,
-                                 {"resolve", nullptr}, kDevice, kInode};
-constexpr Argument kCreat[] = {kDescriptor, kName,  kMode,
-                               kDevice,     kInode, {"creat_flags", nullptr}};
-constexpr Argument kOpenByHandle[] = {
-    kDescriptor, {"mountfd", ARGUMENT(std::to_string(event.directory))},
-    kFlags,      {"path", ARGUMENT(event.path)},
-    kDevice,     kInode};
-constexpr Argument kLink[] = {kResult, kOldPath, kNewPath};
-constexpr Argument kLinkat[] = {kResult,  {"olddir", ARGUMENT(std::to_string(event.directory))},
-                                kOldPath, {"newdir", ARGUMENT(std::to_string(event.new_directory))},
-                                kNewPath, {"flags", nullptr}};
-constexpr Argument kSymlink[] = {kResult, kTarget, kLinkPath};
-constexpr Argument kSymlinkat[] = {
-    kResult, kTarget, {"linkdirfd", ARGUMENT(std::to_string(event.new_directory))}, kLinkPath};
-constexpr Argument kConnect[] = {kResult,
-                                 {"tuple", nullptr},
-                                 {"fd", ARGUMENT(std::to_string(event.descriptor))},
-                                 {"addr", ARGUMENT(peer_text(event))}};
 constexpr Argument kExec[] = {
-    kResult,
+    kRes,
     {"exe", OF_PROCESS(process.args.empty() ? process.exe : process.args[0])},
     {"args", OF_PROCESS(argument_text(process))},
     {"tid", ARGUMENT(std::to_string(event.header->tid))},
@@ -152,30 +96,10 @@ constexpr Argument kExec[] = {
     {"gid", OF_PROCESS(std::to_string(process.gid))}};
 
 std::span<const Argument> arguments_of_type(std::size_t type) {
-  switch (type) {
-    case CALL_OPEN:
-      return kOpen;
-    case CALL_OPENAT:
-      return kOpenat;
-    case CALL_OPENAT2:
-      return kOpenat2;
-    case CALL_CREAT:
-      return kCreat;
-    case CALL_OPEN_BY_HANDLE_AT:
-      return kOpenByHandle;
-    case CALL_LINK:
-      return kLink;
-    case CALL_LINKAT:
-      return kLinkat;
-    case CALL_SYMLINK:
-      return kSymlink;
-    case CALL_SYMLINKAT:
-      return kSymlinkat;
-    case CALL_CONNECT:
-      return kConnect;
-    default:
-      return kExec;
-  }
+  if (type == kExecve) return kExec;
+  std::span<const Argument> all = kCalls[type].arguments;
+  return all.first(static_cast<std::size_t>(
+      std::ranges::find(all, std::string_view(), &Argument::name) - all.begin()));
 }
 
 bool can_tell(const RuleEvent& event, const Argument& argument) {
@@ -188,7 +112,7 @@ FieldValue argument(const RuleEvent& event, const FieldArgument& wanted) {
     bool meant = wanted.index ? i == *wanted.index : arguments[i].name == wanted.text;
     if (!meant) continue;
     if (!can_tell(event, arguments[i])) return {};
-    return event.keep(arguments[i].get(event));
+    return event.keep(arguments[i].get(event, arguments[i].n));
   }
   return {};
 }
@@ -198,14 +122,16 @@ FieldValue all_arguments(const RuleEvent& event, const FieldArgument&) {
   for (const auto& argument : arguments_of_type(event.type)) {
     if (!can_tell(event, argument)) continue;
     out.append(out.empty() ? "" : " ").append(argument.name).append("=");
-    out.append(argument.get(event));
+    out.append(argument.get(event, argument.n));
   }
   return event.keep(std::move(out));
 }
 
 FieldValue category(const RuleEvent& event, const FieldArgument&) {
-  if (is_connect(event.type)) return "net";
-  return event.type == kExecve ? "process" : "file";
+  constexpr std::string_view kNames[] = {"file", "net",    "process", "ipc",  "signal",
+                                         "user", "memory", "system",  "other"};
+  if (event.type == kExecve) return "process";
+  return kNames[static_cast<std::size_t>(kCalls[event.type].category)];
 }
 
 #define GET(expression)                                                             \
@@ -247,12 +173,13 @@ constexpr Field kFields[] = {
      GET_OPEN((event.open_flags & O_ACCMODE) != O_RDONLY)},
     {"evt.is_open_exec", FieldType::boolean, ArgumentUse::none,
      "Asked to create a file that may be executed",
-     GET_OPEN((event.open_flags & O_CREAT) != 0 && (event.mode & 0111) != 0)},
+     GET_OPEN((event.open_flags & O_CREAT) != 0 && (event.open_mode & 0111) != 0)},
     {"evt.dir", FieldType::text, ArgumentUse::none, "<: events are told as calls return", GET("<")},
     {"evt.args", FieldType::text, ArgumentUse::none, "All arguments", all_arguments},
     {"evt.info", FieldType::text, ArgumentUse::none, "The same as evt.args", all_arguments},
     {"evt.arg", FieldType::text, ArgumentUse::name, "One argument, by name or number", argument},
-    {"evt.category", FieldType::text, ArgumentUse::none, "file, net or process", category},
+    {"evt.category", FieldType::text, ArgumentUse::none,
+     "file, net, process, user, signal, memory, system or other", category},
     {"evt.source", FieldType::text, ArgumentUse::none, "syscall", GET("syscall")},
     {"evt.cpu", FieldType::number, ArgumentUse::none, "The CPU that it happened on",
      GET(static_cast<std::int64_t>(event.header->cpu))},

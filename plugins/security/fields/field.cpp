@@ -9,7 +9,8 @@ namespace {
 
 template <class Visit>
 void each_field(Visit visit) {
-  for (auto table : {event_fields(), fd_fields(), process_fields(), container_fields()}) {
+  for (auto table :
+       {event_fields(), fd_fields(), path_fields(), process_fields(), container_fields()}) {
     for (const auto& field : table) visit(field);
   }
 }

@@ -51,6 +51,7 @@ struct Field {
 
 std::span<const Field> event_fields();      // evt.*
 std::span<const Field> fd_fields();         // fd.*
+std::span<const Field> path_fields();       // fs.path.*
 std::span<const Field> process_fields();    // proc.*, thread.*, user.*, group.*
 std::span<const Field> container_fields();  // container.*, k8s.*
 

@@ -22,8 +22,7 @@ constexpr std::string_view kFields = R"(
     fd.containerdirectory fd.containername fd.cproto fd.dev.major fd.dev.minor fd.ino.ctime
     fd.is_upper_layer fd.lip.name fd.lproto fd.proto fd.rip.name fd.rproto fd.sip.name fd.sproto
     fd.types fd.uid fd.is_lower_layer fdlist.cips fdlist.cports fdlist.names fdlist.nums
-    fdlist.sips fdlist.sports fs.path.name fs.path.nameraw fs.path.source fs.path.sourceraw
-    fs.path.target fs.path.targetraw proc.aenv proc.cgroup proc.cgroups proc.childs
+    fdlist.sips fdlist.sports proc.aenv proc.cgroup proc.cgroups proc.childs
     proc.exe_ino.ctime_duration_pidns_start proc.fdlimit proc.fdopencount proc.fdusage
     proc.is_container_healthcheck proc.is_container_liveness_probe
     proc.is_container_readiness_probe proc.is_exe_lower_layer proc.is_pgid_leader
@@ -33,41 +32,34 @@ constexpr std::string_view kFields = R"(
     proc.stdout.name proc.stdout.type proc.stderr.name proc.stderr.type proc.thread.count
     proc.vmrss proc.vmsize proc.vmswap proc.vpgid proc.vpgid.exe proc.vpgid.exepath
     proc.vpgid.name syscall.type thread.cap_inheritable thread.cgroup thread.cgroups thread.cpu
-    thread.cpu.system thread.cpu.user thread.exectime thread.nametid thread.pfmajor
-    thread.pfminor thread.totexectime thread.vnametid thread.vmrss thread.vmsize thread.vtid
-    user.homedir user.shell container.cni.json container.healthcheck container.host_ipc
-    container.host_network container.host_pid container.liveness_probe container.readiness_probe
-    k8s.pod.cni.json k8s.pod.full_sandbox_id k8s.pod.sandbox_id k8s.rc.id k8s.rc.name
-    k8s.rc.label k8s.rc.labels k8s.rs.id k8s.rs.name k8s.rs.label k8s.rs.labels k8s.svc.id
-    k8s.svc.name k8s.svc.label k8s.svc.labels k8s.deployment.id k8s.deployment.name
-    k8s.deployment.label k8s.deployment.labels k8s.ns.id k8s.ns.label k8s.ns.labels
+    thread.cpu.system thread.cpu.user thread.exectime thread.nametid thread.pfmajor thread.pfminor
+    thread.totexectime thread.vnametid thread.vmrss thread.vmsize thread.vtid user.homedir
+    user.shell container.cni.json container.healthcheck container.host_ipc container.host_network
+    container.host_pid container.liveness_probe container.readiness_probe k8s.pod.cni.json
+    k8s.pod.full_sandbox_id k8s.pod.sandbox_id k8s.rc.id k8s.rc.name k8s.rc.label k8s.rc.labels
+    k8s.rs.id k8s.rs.name k8s.rs.label k8s.rs.labels k8s.svc.id k8s.svc.name k8s.svc.label
+    k8s.svc.labels k8s.deployment.id k8s.deployment.name k8s.deployment.label
+    k8s.deployment.labels k8s.ns.id k8s.ns.label k8s.ns.labels
 )";
 
 // System calls, and the few events of Falco that are none.
 constexpr std::string_view kEventNames = R"(
-    accept accept4 access acct add_key bind bpf brk capset chdir chmod chown chroot clone clone3
-    close close_range container copy_file_range delete_module drop dup dup2 dup3 epoll_create
+    access acct add_key brk chdir close close_range container copy_file_range drop epoll_create
     epoll_create1 epoll_wait eventfd eventfd2 exit exit_group faccessat faccessat2 fallocate
-    fchdir fchmod fchmodat fchmodat2 fchown fchownat fcntl finit_module flock fork fsconfig
-    fsmount fspick fsopen fstat fstatat64 ftruncate futex getcwd getdents getdents64 getegid
-    geteuid getgid getpeername getpid getppid getrandom getresgid getresuid getrlimit
-    getsockname getsockopt gettid gettimeofday getuid getxattr init_module inotify_add_watch
-    inotify_init inotify_init1 io_uring_enter io_uring_register io_uring_setup ioctl kcmp keyctl
-    kexec_file_load kexec_load kill lchown listen llseek lseek lsetxattr lstat madvise
-    memfd_create mkdir mkdirat mknod mknodat mlock mlock2 mlockall mmap mmap2 mount move_mount
-    mprotect mremap msync munlock munlockall munmap name_to_handle_at nanosleep newfstatat
-    notification open_tree perf_event_open personality pidfd_getfd pidfd_open pidfd_send_signal
-    pipe pipe2 pivot_root pluginevent poll ppoll prctl pread pread64 preadv prlimit prlimit64
-    process_vm_readv process_vm_writev procexit procinfo ptrace pwrite pwrite64 pwritev quotactl
-    read readlink readlinkat readv reboot recv recvfrom recvmmsg recvmsg removexattr rename
-    renameat renameat2 request_key rmdir rt_sigaction sched_setaffinity scapevent seccomp select
-    semctl semget semop send sendfile sendmmsg sendmsg sendto setdomainname setgid setgroups
-    sethostname setns setpgid setregid setresgid setresuid setreuid setrlimit setsid setsockopt
-    settimeofday setuid setxattr shmat shmctl shmdt shmget shutdown signaldeliver signalfd
-    signalfd4 socket socketpair splice stat statfs statx swapoff swapon switch sync
-    sync_file_range syslog tee tgkill timerfd_create tkill truncate umask umount umount2 unlink
-    unlinkat unshare uselib userfaultfd ustat utime utimensat utimes vfork vmsplice wait4 waitid
-    write writev
+    fchdir fcntl flock fsconfig fsmount fspick fsopen fstat fstatat64 futex getcwd getdents
+    getdents64 getegid geteuid getgid getpeername getpid getppid getrandom getresgid getresuid
+    getrlimit getsockname getsockopt gettid gettimeofday getuid getxattr inotify_add_watch
+    inotify_init inotify_init1 io_uring_enter io_uring_register ioctl kcmp keyctl llseek lseek
+    lsetxattr lstat madvise mlock mlock2 mlockall mmap mmap2 mremap msync munlock munlockall
+    munmap name_to_handle_at nanosleep newfstatat notification open_tree personality pidfd_getfd
+    pidfd_open pidfd_send_signal pipe pipe2 pluginevent poll ppoll pread pread64 preadv prlimit
+    prlimit64 procexit procinfo pwrite pwrite64 pwritev quotactl read readlink readlinkat readv
+    reboot recv recvfrom recvmmsg recvmsg removexattr request_key rt_sigaction sched_setaffinity
+    scapevent seccomp select semctl semget semop send sendfile sendmmsg setdomainname setgroups
+    sethostname setpgid setrlimit setsid setsockopt settimeofday setxattr shmat shmctl shmdt
+    shmget shutdown signaldeliver signalfd signalfd4 socketpair splice stat statfs statx swapoff
+    swapon switch sync sync_file_range syslog tee timerfd_create umask uselib ustat utime
+    utimensat utimes vmsplice wait4 waitid write writev
 )";
 
 // The words of a table, as a set.

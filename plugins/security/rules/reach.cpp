@@ -51,21 +51,20 @@ RuleEvent sample(std::size_t type, unsigned profile) {
   event.result = profile & PROFILE_FAILED ? -1 : 0;
   bool reads = profile & PROFILE_READ, writes = profile & PROFILE_WRITE;
   event.open_flags = reads && writes ? O_RDWR : writes ? O_WRONLY : O_RDONLY;
-  event.file_mode = profile & PROFILE_DIRECTORY ? S_IFDIR : 0;
+  event.file_mode = is_open(type) && profile & PROFILE_DIRECTORY ? S_IFDIR : 0;
+  event.addressed = is_send(type) && profile & PROFILE_ADDRESSED;
   return event;
 }
 
 // Fields whose value follows from the type and the profile alone.
-constexpr std::array<std::string_view, 8> kDecided = {
-    "evt.type",     "evt.failed", "evt.is_open_read", "evt.is_open_write",
-    "evt.category", "evt.dir",    "evt.source",       "evt.count"};
-// The same; of a file they have no value.
-constexpr std::array<std::string_view, 2> kDecidedOfSockets = {"fd.connected", "fd.name_changed"};
+constexpr std::array<std::string_view, 9> kDecided = {
+    "evt.type", "evt.failed", "evt.is_open_read", "evt.is_open_write", "evt.category",
+    "evt.dir",  "evt.source", "evt.count",        "fd.name_changed"};
 
 std::optional<Range> range_of(std::string_view field, const RuleEvent& event) {
   if (field == "evt.num") return Range{.low = 1};
   if (field == "evt.rawres") return event.failed() ? Range{.high = -1} : Range{.low = 0};
-  if (field == "fd.num" && is_open(event.type)) {
+  if (field == "fd.num" && shape_of(event.type) & CALL_RETURNS_DESCRIPTOR) {
     return event.failed() ? Range{-1, -1} : Range{.low = 0};
   }
   return std::nullopt;
@@ -75,14 +74,14 @@ std::optional<Range> range_of(std::string_view field, const RuleEvent& event) {
 Truth judge_field(const Comparison& comparison, const Source& source, const RuleEvent& event) {
   std::string_view field = source.field->name;
   bool is_fd = field.starts_with("fd.");
-  bool has_fd = is_open(event.type) || is_connect(event.type);
-  if (is_fd && !has_fd) return Truth::no;  // no value
+  if (is_fd && !has_descriptor(event.type)) return Truth::no;  // no value
   if (auto range = range_of(field, event); range && comparison.modifier == Modifier::none) {
     return range_matches(comparison, *range);
   }
   bool decided = std::ranges::find(kDecided, field) != kDecided.end() ||
                  ((field == "fd.type" || field == "fd.typechar") && is_open(event.type)) ||
-                 std::ranges::find(kDecidedOfSockets, field) != kDecidedOfSockets.end() ||
+                 // Of a file it has no value.
+                 (field == "fd.connected" && (is_connect(event.type) || is_open(event.type))) ||
                  (field == "evt.is_open_exec" && !is_open(event.type)) ||
                  (field == "evt.res" && !event.failed());
   if (!decided) return Truth::maybe;
@@ -91,8 +90,21 @@ Truth judge_field(const Comparison& comparison, const Source& source, const Rule
 
 }  // namespace
 
+unsigned profile_of(const RuleEvent& event) {
+  unsigned profile = event.failed() ? PROFILE_FAILED : 0;
+  if (is_send(event.type) && event.addressed) profile |= PROFILE_ADDRESSED;
+  if (!is_open(event.type)) return profile;
+  if ((event.open_flags & O_ACCMODE) != O_WRONLY) profile |= PROFILE_READ;
+  if (event.open_flags & O_ACCMODE) profile |= PROFILE_WRITE;
+  if (S_ISDIR(event.file_mode)) profile |= PROFILE_DIRECTORY;
+  return profile;
+}
+
 std::vector<unsigned> profiles_of(std::size_t type) {
   if (type == kExecve) return {0};
+  if (is_send(type)) {
+    return {0, PROFILE_FAILED, PROFILE_ADDRESSED, PROFILE_ADDRESSED | PROFILE_FAILED};
+  }
   if (!is_open(type)) return {0, PROFILE_FAILED};
   std::vector<unsigned> profiles;
   for (unsigned access :

@@ -26,6 +26,8 @@ struct Reach {
   Reach& operator|=(const Reach& other);
 };
 
+// The profile of an event, as the kernel programs tell it.
+unsigned profile_of(const RuleEvent& event);
 // The profiles that calls of a type can have.
 std::vector<unsigned> profiles_of(std::size_t type);
 

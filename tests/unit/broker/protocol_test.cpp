@@ -18,8 +18,9 @@ LoadRequest a_load() {
   LoadRequest load;
   load.plugin = "security";
   load.spec.name = "files";
-  load.spec.hooks = {{"open", {{"fentry", {"a", "b"}}, {"tracepoint", {"c"}}}, true},
-                     {"link", {{"tracepoint", {"d"}}}, false}};
+  load.spec.hooks = {
+      {"open", {{"fentry", {"a", "b"}}, {"tracepoint", {"c"}, {"syscalls/sys_exit_open"}}}, true},
+      {"link", {{"tracepoint", {"d"}}}, false}};
   load.spec.config = {std::byte{1}, std::byte{2}, std::byte{0}};
   load.spec.map_sizes = {{"prefixes", 4096}};
   load.probe = true;

@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <string>
 
 #include "core/lifecycle.h"
 #include "fake_host.h"
-#include "security/syscalls.h"
+#include "security/calls.h"
 
 namespace trivet::security {
 
@@ -23,48 +25,70 @@ inline void set_task(event_header& header, const ProcessRef& process) {
   header.time_ns = 60'000'000'000;
 }
 
+// A call's event, with the parts of its tail in order.
+inline void deliver_call(FakeHost& host, const ProcessRef& who, syscall_event event,
+                         const std::array<std::string, 2>& texts,
+                         const std::array<std::string, 2>& bases, const std::string& path,
+                         const call_socket* socket = nullptr) {
+  set_task(event.header, who);
+  std::string tail;
+  if (socket) {
+    event.flags |= CALL_HAS_SOCKET;
+    tail.assign(reinterpret_cast<const char*>(socket), sizeof(*socket));
+  }
+  for (std::size_t i = 0; i < 2; ++i) {
+    event.text_size[i] = static_cast<std::uint16_t>(texts[i].size());
+    event.base_size[i] = static_cast<std::uint16_t>(bases[i].size());
+  }
+  event.path_size = static_cast<std::uint16_t>(path.size());
+  host.deliver(event, tail + texts[0] + texts[1] + bases[0] + bases[1] + path);
+}
+
 struct OpenDeed {
   std::string raw;
   std::string path;  // the kernel's; empty: the call failed with ENOENT
   std::string base;
   unsigned flags = O_RDONLY;
-  security_call call = CALL_OPENAT;
+  std::uint16_t call = call_named("openat");
   unsigned file_mode = S_IFREG | 0644;
 };
 inline void open_file(FakeHost& host, const ProcessRef& who, const OpenDeed& deed) {
-  file_open_event event{};
-  set_task(event.header, who);
+  syscall_event event{};
+  bool failed = deed.path.empty();
   event.call = deed.call;
-  event.result = deed.path.empty() ? -ENOENT : 3;
-  event.flags = deed.flags;
-  event.file_mode = deed.path.empty() ? 0 : deed.file_mode;
-  event.inode = deed.path.empty() ? 0 : 42;
-  event.directory = AT_FDCWD;
-  event.raw_size = static_cast<std::uint16_t>(deed.raw.size());
-  event.path_size = static_cast<std::uint16_t>(deed.path.size());
-  event.base_size = static_cast<std::uint16_t>(deed.base.size());
-  host.deliver(event, deed.raw + deed.path + deed.base);
+  event.result = failed ? -ENOENT : 3;
+  event.descriptor = failed ? -1 : 3;
+  event.open_flags = deed.flags;
+  event.file_mode = failed ? 0 : deed.file_mode;
+  event.inode = failed ? 0 : 42;
+  deliver_call(host, who, event, {deed.raw, ""}, {deed.base, ""}, deed.path);
 }
 
 struct LinkDeed {
   std::string old_path;
   std::string new_path;
   std::string base;
-  security_call call = CALL_SYMLINKAT;
+  std::uint16_t call = call_named("symlinkat");
   long result = 0;
 };
 inline void link_file(FakeHost& host, const ProcessRef& who, const LinkDeed& deed) {
-  file_link_event event{};
-  set_task(event.header, who);
+  syscall_event event{};
   event.call = deed.call;
   event.result = deed.result;
-  event.old_size = static_cast<std::uint16_t>(deed.old_path.size());
-  event.new_size = static_cast<std::uint16_t>(deed.new_path.size());
-  bool hard = deed.call == CALL_LINK || deed.call == CALL_LINKAT;
-  std::string old_base = hard ? deed.base : "";
-  event.old_base_size = static_cast<std::uint16_t>(old_base.size());
-  event.new_base_size = static_cast<std::uint16_t>(deed.base.size());
-  host.deliver(event, deed.old_path + deed.new_path + old_base + deed.base);
+  bool symbolic = shape_of(deed.call) & CALL_FIRST_IS_TEXT;
+  deliver_call(host, who, event, {deed.old_path, deed.new_path},
+               {symbolic ? "" : deed.base, deed.base}, "");
+}
+
+// A call without paths or descriptors: its arguments are all there is.
+inline void call(FakeHost& host, const ProcessRef& who, std::uint16_t which,
+                 const std::array<std::uint64_t, CALL_ARGUMENTS>& arguments, long result = 0) {
+  syscall_event event{};
+  event.call = which;
+  event.result = result;
+  event.descriptor = -1;
+  std::ranges::copy(arguments, event.arguments);
+  deliver_call(host, who, event, {}, {}, "");
 }
 
 struct ConnectDeed {
@@ -74,22 +98,24 @@ struct ConnectDeed {
   std::uint16_t local_port = 40000;
   std::uint16_t protocol = 6;
   long result = 0;
+  std::uint16_t call = call_named("connect");
 };
 inline void connect_socket(FakeHost& host, const ProcessRef& who, const ConnectDeed& deed) {
-  socket_connect_event event{};
-  set_task(event.header, who);
-  event.call = CALL_CONNECT;
+  syscall_event event{};
+  event.call = deed.call;
   event.result = deed.result;
   event.descriptor = 5;
+  event.flags = deed.result < 0 ? CALL_PEER_FROM_CALLER : CALL_SOCKET_CONNECTED;
+  call_socket socket{};
   auto remote = IpAddress::parse(deed.remote), local = IpAddress::parse(deed.local);
-  event.family = remote->family == 4 ? 2 : 10;
-  std::memcpy(event.remote, remote->bytes.data(), 16);
-  std::memcpy(event.local, local->bytes.data(), 16);
-  event.remote_port = deed.port;
-  event.local_port = deed.local_port;
-  event.protocol = deed.protocol;
-  event.type = deed.protocol == 6 ? 1 : 2;
-  host.deliver(event);
+  socket.family = remote->family == 4 ? 2 : 10;
+  std::memcpy(socket.remote, remote->bytes.data(), 16);
+  std::memcpy(socket.local, local->bytes.data(), 16);
+  socket.remote_port = deed.port;
+  socket.local_port = deed.local_port;
+  socket.protocol = deed.protocol;
+  socket.type = deed.protocol == 6 ? 1 : 2;
+  deliver_call(host, who, event, {}, {}, "", &socket);
 }
 
 inline void execute(FakeHost& host, const ProcessRef& who, unsigned flags = 0) {

@@ -175,11 +175,11 @@ TEST_CASE("the environment, one variable of it, and the hash of the executable")
 
 TEST_CASE("an opened file, a folder, and an open that failed") {
   World world;
-  auto event = world.event(CALL_OPENAT);
+  auto event = world.event(call_named("openat"));
   event.path = "/etc/pam.d/sshd";
-  event.raw_path = "../etc/pam.d/sshd";
+  event.given_raw[0] = "../etc/pam.d/sshd";
   event.open_flags = O_RDWR | O_CREAT;
-  event.mode = 0755;
+  event.open_mode = 0755;
   event.result = 4;
   CHECK(read(event, "fd.name") == "/etc/pam.d/sshd");
   CHECK(read(event, "fd.nameraw") == "../etc/pam.d/sshd");
@@ -208,7 +208,7 @@ TEST_CASE("an opened file, a folder, and an open that failed") {
 
 TEST_CASE("a connection: the remote end is the server") {
   World world;
-  auto event = world.event(CALL_CONNECT);
+  auto event = world.event(call_named("connect"));
   event.family = 2;
   event.protocol = 6;
   event.local = *IpAddress::parse("10.0.0.1");

@@ -47,7 +47,7 @@ TEST_CASE("what names mean nothing, or the wrong thing, is said") {
       {"proc.aname[x] = x", "proc.aname takes a number in brackets: write proc.aname[1]"},
       {"evt.arg = x", "evt.arg needs a name in brackets"},
       {"proc.aenv[HOME] = x", "unbuilt: the field proc.aenv is not built yet"},
-      {"evt.arg.request = x", "unbuilt: no event built so far has an argument \"request\""},
+      {"evt.arg.queuelen = x", "unbuilt: no event built so far has an argument \"queuelen\""},
       {"proc.name = readers", "\"readers\" is a list: write in (readers)"},
       {"proc.name startswith readers", "\"readers\" is a list: write startswith anyof (readers)"},
       {"proc.name bcontains xy", "\"xy\" is not bytes in hexadecimal, such as CAFE01"},

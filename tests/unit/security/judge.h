@@ -25,7 +25,7 @@ struct Judge {
                                                               .exe = "/usr/bin/cat",
                                                               .args = {"cat", "-n", "Secret Key"},
                                                               .uid = 1000})})}));
-    event.type = CALL_OPENAT;
+    event.type = call_named("openat");
     event.process = host.facts().named("cat");
     event.parent = host.facts().process(event.process->parent);
     event.header = &header;
@@ -48,7 +48,7 @@ struct Judge {
   }
   // A connection from 10.0.0.1:40000 to 203.0.113.7:443 instead.
   void connect() {
-    event.type = CALL_CONNECT;
+    event.type = call_named("connect");
     event.path.clear();
     event.result = 0;
     event.family = 2;

@@ -36,19 +36,21 @@ TEST_CASE("paths become absolute as text") {
 
 TEST_CASE("a connection of an IPv6 socket to a mapped IPv4 address is one of IPv4") {
   FakeHost host;
-  socket_connect_event data{};
-  data.call = CALL_CONNECT;
-  data.family = AF_INET6;
-  inet_pton(AF_INET6, "::ffff:192.0.2.7", data.remote);
-  inet_pton(AF_INET6, "::ffff:192.0.2.1", data.local);
+  syscall_event data{};
+  data.call = call_named("connect");
+  data.flags = CALL_HAS_SOCKET | CALL_SOCKET_CONNECTED;
+  call_socket socket{};
+  socket.family = AF_INET6;
+  inet_pton(AF_INET6, "::ffff:192.0.2.7", socket.remote);
+  inet_pton(AF_INET6, "::ffff:192.0.2.1", socket.local);
   const ProcessRef nobody;
-  Event<socket_connect_event> event{data, {}, nobody, nobody};
+  Event<syscall_event> event{data, std::as_bytes(std::span(&socket, 1)), nobody, nobody};
   auto seen = RuleEvent::from(event, host.facts());
   REQUIRE(seen);
   CHECK(seen->family == AF_INET);
   CHECK(seen->remote.to_string() == "192.0.2.7");
   CHECK(seen->local.to_string() == "192.0.2.1");
-  inet_pton(AF_INET6, "2001:db8::1", data.remote);
+  inet_pton(AF_INET6, "2001:db8::1", socket.remote);
   auto plain = RuleEvent::from(event, host.facts());
   REQUIRE(plain);
   CHECK(plain->family == AF_INET6);

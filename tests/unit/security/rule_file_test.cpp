@@ -243,18 +243,18 @@ TEST_CASE("an error in an appended part is placed in the file that appended") {
 
 TEST_CASE("what is not built yet is a remark, not an error") {
   auto loaded =
-      load({rule("evt.type = ptrace", "p") + rule("proc.aenv[A] = b", "e") +
-            rule("evt.type in (connect, sendto)", "c") +
+      load({rule("evt.type = read", "p") + rule("proc.aenv[A] = b", "e") +
+            rule("evt.type in (connect, write)", "c") +
             "- rule: k\n  desc: d\n  condition: ka.verb = x\n  output: o\n  priority: info\n"
             "  source: k8s_audit\n"});
   REQUIRE(loaded.findings.errors.empty());
   REQUIRE(loaded.findings.warnings.size() == 4);
   CHECK(loaded.findings.warnings[0].to_string() ==
-        "a.yaml:1:3: the rule \"p\" is skipped: events of type ptrace are not built yet");
+        "a.yaml:1:3: the rule \"p\" is skipped: events of type read are not built yet");
   CHECK(loaded.findings.warnings[1].to_string() ==
         "a.yaml:8:14: the rule \"e\" is skipped: the field proc.aenv is not built yet");
   CHECK(loaded.findings.warnings[2].message ==
-        "the rule \"c\" does not see events of type sendto yet");
+        "the rule \"c\" does not see events of type write yet");
   CHECK(loaded.findings.warnings[3].message ==
         "the rule \"k\" is skipped: events of the source k8s_audit are not built yet");
   CHECK(loaded.rules.rules().size() == 1);

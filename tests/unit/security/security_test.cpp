@@ -86,13 +86,17 @@ TEST_CASE("only the hooks and profiles that rules need are asked for") {
   REQUIRE(run.host.specs.size() == 1);
   const auto& spec = run.host.specs[0];
   REQUIRE(spec.hooks.size() == 1);
-  CHECK(spec.hooks[0].name == "open");
-  CHECK(spec.hooks[0].tiers[0].programs == std::vector<std::string>{"open_exit", "openat_exit"});
+  CHECK(spec.hooks[0].name == "calls");
+  CHECK(spec.hooks[0].tiers[0].tracepoints ==
+        std::vector<std::string>{"syscalls/sys_exit_open", "syscalls/sys_exit_openat"});
   syscalls_config settings{};
   REQUIRE(spec.config.size() == sizeof(settings));
   std::memcpy(&settings, spec.config.data(), sizeof(settings));
-  CHECK(settings.wanted[CALL_OPENAT] != 0);
-  CHECK(settings.wanted[CALL_CONNECT] == 0);
+  CHECK(settings.wanted[call_named("openat")] != 0);
+  CHECK(settings.wanted[call_named("connect")] == 0);
+  // asm/unistd_64.h: 2 is open, 42 connect.
+  CHECK(settings.native[2] == call_named("open") + 1);
+  CHECK(settings.native[42] == 0);
 
   Running nothing(
       "- rule: r\n  desc: d\n  condition: evt.type = execve\n  output: o\n  priority: info");
@@ -180,7 +184,7 @@ TEST_CASE("`trivet rules` shows a rule, the fields and the events") {
   CHECK(ask(plugin, "events")
             ->find(R"({"type":"symlink","seen":true,"arguments":"res, target, linkpath"})") !=
         std::string::npos);
-  CHECK(ask(plugin, "events")->find(R"({"type":"ptrace","seen":false,"arguments":""})") !=
+  CHECK(ask(plugin, "events")->find(R"({"type":"close","seen":false,"arguments":""})") !=
         std::string::npos);
 }
 
@@ -210,15 +214,18 @@ TEST_CASE("every error of the files is told, the first first") {
 
 TEST_CASE("a record whose parts contradict its size is counted and nothing else") {
   Running run(kTwoRules);
-  file_open_event event{};
+  syscall_event event{};
   set_task(event.header, run.cat);
-  event.call = CALL_OPENAT;
-  event.raw_size = 4000;
+  event.call = call_named("openat");
+  event.text_size[0] = 4000;
   run.host.deliver(event, "short");
-  event.raw_size = 0;
-  event.call = CALL_CONNECT;
+  event.text_size[0] = 0;
+  event.flags = CALL_HAS_SOCKET;
+  run.host.deliver(event, "short");
+  event.flags = 0;
+  event.call = kExecve;
   run.host.deliver(event, "");
-  CHECK(run.host.metrics().value("trivet_security_malformed_events_total") == 2);
+  CHECK(run.host.metrics().value("trivet_security_malformed_events_total") == 3);
   CHECK(run.host.records<Alert>().empty());
 }
 
