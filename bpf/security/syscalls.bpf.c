@@ -227,7 +227,9 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 	}
 	used += event->path_size;
 
-	task__tell_changes();
+	/* What succeeded changed it, and is told with the next event. */
+	if (!(shape & CALL_JUDGED_AS_BEFORE) || result < 0)
+		task__tell_changes();
 	header__set_current(&event->header);
 	event_send(LANE_CANDIDATE, syscall_event, event, sizeof(*event) + used,
 		   sizeof(*event) + TAIL_MAX);

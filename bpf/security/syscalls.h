@@ -33,6 +33,8 @@
 #define CALL_SENDS		(1u << 25) /* an address is optional */
 #define CALL_MESSAGE		(1u << 26) /* its second argument is a struct msghdr */
 #define CALL_SERVES		(1u << 27) /* of the socket, the own end is the server's */
+/* Who called is who it was before: in a new user namespace anybody has every capability. */
+#define CALL_JUDGED_AS_BEFORE (1u << 28)
 
 #define CALL_INDEX(shape, what) ((shape) / (what) % 8)
 

@@ -169,8 +169,8 @@ inline constexpr Call kCalls[] = {
     {"setresgid", Category::user, {119, 210, 149, 170}, 0,
      {kRes, {"rgid", show_group, 0}, {"egid", show_group, 1}, {"sgid", show_group, 2}}},
     // Namespaces, mounts and the kernel itself.
-    {"unshare", Category::process, {272, 310, 97}, 0, {kRes, {"flags", show_clone_flags, 0}}},
-    {"setns", Category::process, {308, 346, 268}, CALL_DESCRIPTOR(0),
+    {"unshare", Category::process, {272, 310, 97}, CALL_JUDGED_AS_BEFORE, {kRes, {"flags", show_clone_flags, 0}}},
+    {"setns", Category::process, {308, 346, 268}, CALL_DESCRIPTOR(0) | CALL_JUDGED_AS_BEFORE,
      {kRes, {"fd", show_int, 0}, {"nstype", show_clone_flags, 1}}},
     {"chroot", Category::process, {161, 61, 51}, CALL_PATH(0), {kRes, kPath}},
     {"pivot_root", Category::file, {155, 217, 41}, CALL_PATH(0) | CALL_SECOND_PATH(1),

@@ -18,6 +18,8 @@
 
 namespace trivet::security {
 
+class AddressNames;
+
 class RuleEvent {
  public:
   std::size_t type = 0;      // index into kEventTypes
@@ -26,7 +28,8 @@ class RuleEvent {
   ProcessRef process;  // null if unknown
   ProcessRef parent;   // of the process, as of the event; null if unknown
   const Facts* facts = nullptr;
-  std::int64_t result = 0;  // what the call returned: -errno if it failed
+  const AddressNames* names = nullptr;  // null: no rule asks for names of addresses
+  std::int64_t result = 0;              // what the call returned: -errno if it failed
 
   std::array<std::uint64_t, CALL_ARGUMENTS> arguments{};  // of a call, as its caller passed them
 

@@ -156,6 +156,7 @@ Result<void> SecurityPlugin::start(Host& host) {
   own_ = &host.metrics().counter("trivet_security_own_events_total",
                                  "Events caused by trivet itself, which no rule is judged on");
   show_rule_counts();
+  ask_for_names();
 
   judge_events<syscall_event>(host);
   host.on<process_exec_event>([this](const Event<process_exec_event>& event) {
@@ -188,16 +189,19 @@ bool SecurityPlugin::adopt(Plugin& next) {
   match_all_ = other->match_all_;
   evaluation_.attach(rules_.graph());
   show_rule_counts();
+  ask_for_names();
   return true;
 }
 
 void SecurityPlugin::stop() noexcept {
   syscalls_.reset();
+  names_.reset();
   host_ = nullptr;
 }
 
 void SecurityPlugin::judge(RuleEvent& event) {
   event.number = ++events_;
+  event.names = names_.get();
   event_counters_[event.type]->add();
   unsigned profile = profile_of(event);
   const auto& candidates = rules_.candidates(event.type, profile);
@@ -227,6 +231,15 @@ void SecurityPlugin::alert(const Rule& rule, const RuleEvent& event) {
       "evt.time",
       static_cast<std::int64_t>(event.header->time_ns) + event.facts->boot_to_real_ns());
   host_->publish(std::move(record));
+}
+
+void SecurityPlugin::ask_for_names() {
+  auto names = host_names(rules_.graph());
+  if (names.empty()) {
+    names_.reset();
+  } else if (!names_ || names_->names() != names) {
+    names_ = std::make_unique<AddressNames>(std::move(names));
+  }
 }
 
 void SecurityPlugin::show_rule_counts() {

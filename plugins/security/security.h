@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "security/address_names.h"
 #include "security/rules/rule_set.h"
 #include "trivet/plugin.h"
 
@@ -32,6 +33,7 @@ class SecurityPlugin final : public Plugin {
   void judge(RuleEvent& event);
   void alert(const Rule& rule, const RuleEvent& event);
   void show_rule_counts();
+  void ask_for_names();
 
   // Set by configure(), and by adopt() from another instance.
   RuleSet rules_;
@@ -43,6 +45,7 @@ class SecurityPlugin final : public Plugin {
   Host* host_ = nullptr;
   std::unique_ptr<Object> syscalls_;
   Evaluation evaluation_;
+  std::unique_ptr<AddressNames> names_;
   std::uint64_t events_ = 0;
   std::array<Counter*, kEventTypes.size()> event_counters_{};
   Counter* malformed_ = nullptr;

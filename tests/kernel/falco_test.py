@@ -24,7 +24,7 @@ PYTHON = os.path.realpath("/usr/bin/python3")
 OUTSIDE = "ip link set lo up; ip addr add 203.0.113.7 dev lo; ip addr add 10.77.0.1 dev lo; " \
           "ip addr add 169.254.169.254 dev lo; ip addr add 169.254.169.253 dev lo; "
 LIBC = "import ctypes, os, socket, sys; c = ctypes.CDLL(None); "
-HOME = pathlib.Path("/home/trivet-test")
+HOME = pathlib.Path("/home", "trivet-test")
 
 # What a rule leaves to its users to fill in.
 CHOICES = """
@@ -92,6 +92,8 @@ DEEDS = {
         named("sshd", "import subprocess; subprocess.run([\"/usr/bin/id\"], user=65534)"),
         named("sshd", "import subprocess; subprocess.run([\"/usr/bin/id\"])")),
     "Terminal shell in container": (in_shell(":", terminal=True), in_shell(":")),
+    "Contact K8S API Server From Container": (in_python(udp("203.0.113.7", 6443), outside=True),
+                                              in_python(udp("10.77.0.1", 6443), outside=True)),
     "Netcat Remote Code Execution in Container": (in_shell("nc -e /bin/sh 127.0.0.1 1"),
                                                   in_shell("nc 127.0.0.1 1")),
     "Search Private Keys or Passwords": (shell("find . -name id_rsa"), shell("find . -name known_hosts")),
@@ -169,6 +171,9 @@ DEEDS = {
                                        shell("touch history; mv history gone; rm gone")),
     "Set Setuid or Setgid bit": (shell("touch x; chmod u+s x"), shell("touch x; chmod 755 x")),
     "Launch Remote File Copy Tools in Container": (in_shell("rsync --version"), in_shell("ls /")),
+    "Network Connection outside Local Subnet": (
+        in_shell(f"sleep 0.5; {PYTHON} -c 'import socket; {udp('203.0.113.7', 6443)}'", outside=True),
+        in_shell(f"sleep 0.5; {PYTHON} -c 'import socket; {udp('10.77.0.1', 6443)}'", outside=True)),
     "Mount Launched in Privileged Container": (
         in_shell("sleep 0.5; mount -t tmpfs none /nowhere", caps=PRIVILEGED),
         in_shell("sleep 0.5; mount -V", caps=PRIVILEGED)),
@@ -180,7 +185,7 @@ DEEDS = {
     "Adding ssh keys to authorized_keys": (shell(f"echo x >>{HOME}/.ssh/authorized_keys"),
                                            shell(f"echo x >>{HOME}/.ssh/id")),
     "Potential Local Privilege Escalation via Environment Variables Misuse": (
-        shell("env GLIBC_TUNABLES=x=y true"), shell("env GLIBC=x=y true")),
+        shell("env GLIBC_TUNABLES=x=y sleep 0.5"), shell("env GLIBC=x=y sleep 0.5")),
     "Backdoored library loaded into SSHD (CVE-2024-3094)": (
         named("sshd", "open(\"liblzma.so.5.6.1\")"), named("sshd", "open(\"liblzma.so.5.4.1\")")),
     "BPF Program Not Profiled": (python("c.syscall(321, 5, 0, 0)"), python("c.syscall(321, 7, 0, 0)")),
@@ -303,6 +308,10 @@ def alerts():
         path.write_text("x")
     trivet = harness.Trivet(folder, plugins=["security"], changes={
         "security.rules_files": [*FILES, choices], "security.rule_matching": "all"})
+    # This daemon's own /etc/hosts gives the name of one rule an address.
+    hosts = folder / "hosts"
+    hosts.write_text("203.0.113.7 kubernetes.default.svc.cluster.local\n")
+    trivet.launcher = ["unshare", "-m", "sh", "-c", f"mount --bind {hosts} /etc/hosts; exec \"$@\"", "sh"]
     try:
         trivet.start()
         yield trivet.follow("alerts")
@@ -328,9 +337,11 @@ def test_the_deed_raises_the_rule_and_a_near_miss_does_not(alerts, folder, rule)
         lambda a: a["rule"] == rule and a["cgroup_id"] == missed)] == []
 
 
-def test_every_rule_of_both_files_is_judged_and_has_its_deed():
+def test_every_rule_of_both_files_is_judged_and_has_its_deed(folder):
+    choices = folder / "choices.yaml"
+    choices.write_text(CHOICES)
     answer = subprocess.run([harness.trivet_program(), "rules", "ls", "-o", "json"]
-                            + list(itertools.chain(*(("--rules", str(file)) for file in FILES))),
+                            + list(itertools.chain(*(("--rules", str(file)) for file in [*FILES, choices]))),
                             capture_output=True, text=True, check=True)
     rules = json.loads(answer.stdout)
     assert {rule["name"]: rule["reason"] for rule in rules if rule["state"] != "loaded"} == {}

@@ -177,6 +177,7 @@ class Trivet:
         self.port = free_port()
         self.config = folder / "trivet.toml"
         self.process = None
+        self.launcher = []  # what runs the daemon: a command that ends in exec "$@"
         self.follows = []
         self.changes = {"control.socket": self.socket, "metrics.listen": f"127.0.0.1:{self.port}"}
         for name in ("security", "tracing", "network"):
@@ -190,7 +191,7 @@ class Trivet:
     def start(self):
         self.errors = (self.folder / "stderr").open("w+")
         # A session of its own: a Ctrl-C at the tests is not the daemon's.
-        self.process = subprocess.Popen([trivet_program(), "run", "-c", str(self.config)],
+        self.process = subprocess.Popen([*self.launcher, trivet_program(), "run", "-c", str(self.config)],
                                         stdin=subprocess.DEVNULL, stdout=self.errors,
                                         stderr=self.errors, start_new_session=True)
         try:

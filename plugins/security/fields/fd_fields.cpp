@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "security/address_names.h"
 #include "security/fields/field.h"
 
 namespace trivet::security {
@@ -129,6 +130,16 @@ FieldValue address(const RuleEvent& event, End end) {
   if (!is_ip(event) || which.family == 0) return {};
   return which;
 }
+// The names that rules ask for, of which the address has some.
+FieldValue names_of(const RuleEvent& event, End end) {
+  auto which = address(event, end);
+  if (!event.names || !std::holds_alternative<IpAddress>(which)) return {};
+  std::vector<std::string_view> names;
+  for (auto& name : event.names->of(std::get<IpAddress>(which)))
+    names.push_back(event.keep(std::move(name)));
+  if (names.empty()) return {};
+  return names;
+}
 FieldValue port(const RuleEvent& event, End end) {
   bool local = is_local(event, end);
   if (!is_ip(event) || (local ? event.local : event.remote).family == 0) return {};
@@ -214,6 +225,18 @@ constexpr Field kFields[] = {
      GET(address(event, End::remote))},
     {"fd.rport", FieldType::number, ArgumentUse::none, "Remote port",
      GET(port(event, End::remote))},
+    {"fd.sip.name", FieldType::text, ArgumentUse::none,
+     "Of the names that rules compare with, the server's", GET(names_of(event, End::server)),
+     Plurality::any},
+    {"fd.cip.name", FieldType::text, ArgumentUse::none,
+     "Of the names that rules compare with, the client's", GET(names_of(event, End::client)),
+     Plurality::any},
+    {"fd.lip.name", FieldType::text, ArgumentUse::none,
+     "Of the names that rules compare with, that of the local address",
+     GET(names_of(event, End::local)), Plurality::any},
+    {"fd.rip.name", FieldType::text, ArgumentUse::none,
+     "Of the names that rules compare with, that of the remote address",
+     GET(names_of(event, End::remote)), Plurality::any},
     {"fd.is_server", FieldType::boolean, ArgumentUse::none, "Whether this end listens or accepted",
      [](const RuleEvent& event, const FieldArgument&) -> FieldValue {
        if (!is_ip(event)) return {};

@@ -18,9 +18,9 @@ constexpr std::string_view kFields = R"(
     evt.io_dir evt.is_async evt.is_io evt.is_io_read evt.is_io_write evt.is_open_create
     evt.is_syslog evt.is_wait evt.latency evt.latency.human evt.latency.ns evt.latency.s
     evt.outputtime evt.pluginname evt.plugininfo evt.rawarg evt.reltime evt.reltime.ns
-    evt.reltime.s evt.time.s evt.datetime.s evt.type.is evt.wait_latency fd.cip.name
+    evt.reltime.s evt.time.s evt.datetime.s evt.type.is evt.wait_latency
     fd.containerdirectory fd.containername fd.cproto fd.dev.major fd.dev.minor fd.ino.ctime
-    fd.is_upper_layer fd.lip.name fd.lproto fd.proto fd.rip.name fd.rproto fd.sip.name fd.sproto
+    fd.is_upper_layer fd.lproto fd.proto fd.rproto fd.sproto
     fd.types fd.uid fd.is_lower_layer fdlist.cips fdlist.cports fdlist.names fdlist.nums
     fdlist.sips fdlist.sports proc.aenv proc.cgroup proc.cgroups proc.childs
     proc.exe_ino.ctime_duration_pidns_start proc.fdlimit proc.fdopencount proc.fdusage

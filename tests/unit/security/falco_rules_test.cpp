@@ -4,7 +4,6 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <map>
 
 #include "deeds.h"
 #include "security/security.h"
@@ -51,46 +50,34 @@ struct Falco {
 
 using Names = std::vector<std::string>;
 
-TEST_CASE("the stable rules load, and what is skipped says why") {
-  FALCO_FILE_OR_SKIP(file, "falco_rules.yaml");
+// How many rules the file has, each of which is judged.
+std::size_t loaded_rules(const std::string& file) {
   FakeHost host;
   auto text = host.files.read(file);
   REQUIRE(text.has_value());
-  auto loaded = load_rules({*text}, {});
+  // As shipped this list is empty, so that no event can match the rule that asks it.
+  const TextFile choices{"choices.yaml",
+                         "- list: namespace_scope_network_only_subnet\n"
+                         "  items: [prod]\n  override: {items: append}\n"};
+  bool incubating = file.find("incubating") != file.npos;
+  auto loaded = load_rules(incubating ? std::vector{*text, choices} : std::vector{*text}, {});
   for (const auto& error : loaded.findings.errors) MESSAGE(error.to_string());
   CHECK(loaded.findings.errors.empty());
-  std::map<std::string, RuleStatus> by_name;
   for (const auto& status : loaded.rules.statuses()) {
-    by_name[status.definition.name] = status;
     INFO(status.definition.name << ": " << name_of(status.state) << ": " << status.reason);
-    if (status.state == RuleState::skipped) CHECK_FALSE(status.reason.empty());
+    CHECK(status.state == RuleState::loaded);
   }
-  CHECK(by_name.size() == 25);
-  for (const char* name :
-       {"Directory traversal monitored file read", "Read sensitive file trusted after startup",
-        "Read sensitive file untrusted", "Run shell untrusted", "System user interactive",
-        "Search Private Keys or Passwords", "Clear Log Activities", "Remove Bulk Data from Disk",
-        "Create Symlink Over Sensitive Files", "Create Hardlink Over Sensitive Files",
-        "Find AWS Credentials", "Execution from /dev/shm", "Fileless execution via memfd_create",
-        "Disallowed SSH Connection Non Standard Port", "Terminal shell in container",
-        "Netcat Remote Code Execution in Container", "Debugfs Launched in Privileged Container",
-        "Detect release_agent File Container Escapes",
-        "Drop and execute new binary in container"}) {
-    INFO(name << ": " << by_name[name].reason);
-    CHECK(by_name[name].state == RuleState::loaded);
-  }
-  CHECK(by_name["Contact K8S API Server From Container"].reason ==
-        "the field fd.sip.name is not built yet");
+  return loaded.rules.statuses().size();
 }
 
-TEST_CASE("the incubating rules have no error") {
+TEST_CASE("every stable rule is judged") {
+  FALCO_FILE_OR_SKIP(file, "falco_rules.yaml");
+  CHECK(loaded_rules(file) == 25);
+}
+
+TEST_CASE("every incubating rule is judged") {
   FALCO_FILE_OR_SKIP(file, "falco-incubating_rules.yaml");
-  FakeHost host;
-  auto text = host.files.read(file);
-  REQUIRE(text.has_value());
-  auto loaded = load_rules({*text}, {});
-  for (const auto& error : loaded.findings.errors) MESSAGE(error.to_string());
-  CHECK(loaded.findings.errors.empty());
+  CHECK(loaded_rules(file) == 31);
 }
 
 TEST_CASE("Read sensitive file untrusted: cat reads /etc/shadow, by whatever path") {
