@@ -310,6 +310,10 @@ TEST_CASE("a fingerprint has no literals, and a text no passwords") {
        "CREATE USER 'anna'@'%' IDENTIFIED BY '<redacted>'"},
       {SqlDialect::mysql, "SET PASSWORD FOR 'anna' = PASSWORD('s3cret')", nullptr,
        "SET PASSWORD FOR '<redacted>' = PASSWORD('<redacted>')"},
+      {SqlDialect::mysql, "SELECT 5--3, 1 -- end", "SELECT ?--?", nullptr},
+      {SqlDialect::mysql, "/*!50001 SET PASSWORD = 's3cret' */ /* 'c' */", "SET PASSWORD = ?",
+       "/*!50001 SET PASSWORD = '<redacted>' */ /* 'c' */"},
+      {SqlDialect::mysql, "/*M!100100 SELECT 1 */", "SELECT ?", nullptr},
       {SqlDialect::postgresql, "SELECT 'open", "SELECT ?", "SELECT 'open"},
       {SqlDialect::postgresql, "", "", ""},
   };
