@@ -69,7 +69,7 @@ void Conversation::on_segment(Direction direction, const Segment& segment) {
   } else if (own.party() == Party::client && !requests_distrusted_) {
     look_for_request(own, segment);
   }
-  if (std::exchange(reopen_, false) && !finished_) start_over();
+  if (std::exchange(reopen_, false) && !finished_) start_over(segment);
 }
 
 // ---- finding the beginning ----
@@ -136,7 +136,7 @@ void Conversation::decide(const Protocol& protocol, Side& side, const Inference&
 void Conversation::look_for_request(Side& side, const Segment& segment) {
   if (segment.bytes.empty()) return;
   lengthen_probe(side, segment);
-  const Inference inference = protocol_->infer({side.probe, {}, true});
+  const Inference inference = protocol_->infer({side.probe, {}, true, true});
   const bool request = inference.sender == Party::client && inference.begins;
   if (request && inference.confidence >= Inference::certain && may_anchor(side)) {
     anchor(side);
@@ -168,7 +168,7 @@ void Conversation::anchor(Side& own) {
     side->lost = false;
     dialogue_->restart(side->party());
   }
-  last_request_ack_ = start.ack;
+  last_request_ack_ = own.party() == Party::client ? start.ack : start.sequence;
   feed_probe(own);
   feed_probe(opposite);
 }
@@ -180,7 +180,10 @@ void Conversation::feed_probe(Side& side) {
   side.stream.feed(side.probe_start, side);
 }
 
-void Conversation::start_over() {
+// The segment is the one that said so.
+void Conversation::start_over(const Segment& segment) {
+  Side& own = side(reopened_by_);
+  const std::string rest = std::exchange(own.probe, {});
   dialogue_->close("closed");
   dialogue_.reset();
   protocol_ = nullptr;
@@ -189,11 +192,17 @@ void Conversation::start_over() {
   strikes_ = 0;
   unknown_bytes_ = 0;
   fresh_ = true;
-  for (Side& side : sides_) {
-    side.lost = true;
-    side.probe.clear();
-    side.stream.anchor(side.stream.next());
+  for (Side& each : sides_) {
+    each.lost = true;
+    each.probe.clear();
+    each.stream.anchor(each.stream.next());
   }
+  if (rest.empty()) return;
+  Segment first = segment;
+  first.sequence = own.stream.next() - static_cast<std::uint32_t>(rest.size());
+  first.bytes = rest;
+  first.unseen = 0;
+  look(own, first);
 }
 
 void Conversation::forget_habits() {

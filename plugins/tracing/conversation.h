@@ -85,15 +85,24 @@ class Conversation {
   void publish(AnyRequest record) { listener_.on_exchange(std::move(record)); }
   // Nothing more is wanted of this connection.
   void finish() { finished_ = true; }
-  // What follows is another protocol's, which is found out anew.
-  void reopen() { reopen_ = true; }
+  // What follows is another protocol's, which is found out anew; `rest` of the bytes at hand begins
+  // it.
+  void reopen(Party from, std::string_view rest = {}) {
+    reopen_ = true;
+    reopened_by_ = from;
+    side(from).probe = rest;
+  }
 
  private:
   struct Side final : Stream::Sink {
     Side(Conversation& conversation, Direction side_direction)
         : owner(conversation), direction(side_direction) {}
     void on_bytes(std::string_view bytes, const Stamp& stamp) override {
-      if (owner.in_step(party())) owner.dialogue_->on_bytes(party(), bytes, stamp);
+      if (owner.reopen_) {
+        probe.append(bytes);
+      } else if (owner.in_step(party())) {
+        owner.dialogue_->on_bytes(party(), bytes, stamp);
+      }
     }
     void on_gap(std::uint64_t bytes, const Stamp& stamp) override {
       owner.on_gap(*this, bytes, stamp);
@@ -123,7 +132,7 @@ class Conversation {
   void decide(const Protocol& protocol, Side& side, const Inference& inference);
   void anchor(Side& side);
   void feed_probe(Side& side);
-  void start_over();
+  void start_over(const Segment& segment);
   // Whether a request that was sent with this ack can only be answered by what follows that ack.
   bool certain(std::uint32_t ack) const;
   // Whether a client's bytes begin a turn: all before them had been received before the last
@@ -149,6 +158,7 @@ class Conversation {
   bool finished_ = false;
   bool reset_ = false;
   bool reopen_ = false;
+  Party reopened_by_ = Party::client;
   bool fresh_ = false;  // another protocol begins here
   bool requests_distrusted_ = false;
   bool answers_ended_ = false;
