@@ -133,6 +133,9 @@ class Conversation {
   void anchor(Side& side);
   void feed_probe(Side& side);
   void start_over(const Segment& segment);
+  // Whether nothing unseen lies between what that side had said and the segment: what was lost on
+  // the way may be the request that ended a silence.
+  bool follows(const Side& own, const Segment& segment) const;
   // Whether a request that was sent with this ack can only be answered by what follows that ack.
   bool certain(std::uint32_t ack) const;
   // Whether a client's bytes begin a turn: all before them had been received before the last
@@ -140,6 +143,8 @@ class Conversation {
   bool begins_turn(const Segment& start) const;
   bool may_anchor(const Side& side) const;
   void forget_habits();
+  // Before a connection that was found half-way is joined: whether its client waits for answers.
+  void watch_turns(const Segment& segment);
 
   Side& side(Party party) { return sides_[client_direction_ ^ static_cast<unsigned>(party)]; }
   const Side& side(Party party) const {
@@ -164,9 +169,11 @@ class Conversation {
   bool answers_ended_ = false;
   Need need_ = Need::unknown;
   // The client's habits, by which it is known what its acks mean.
-  bool streams_ = false;  // it has begun a turn before it had all answers to the last one
-  bool batches_ = false;  // it has sent a request behind another one in the same turn
-  bool trusted_ = false;  // in step since the first byte, or since nothing was under way
+  bool streams_ = false;   // it has begun a turn before it had all answers to the last one
+  bool batches_ = false;   // it has sent a request behind another one in the same turn
+  bool trusted_ = false;   // in step since the first byte, or since nothing was under way
+  bool half_way_ = false;  // joined where earlier requests may have been under way, unseen
+  bool watched_ = false;   // last_request_ack_ is known before that
   bool gap_in_turn_ = false;
   unsigned clean_turns_ = 0;
   std::uint32_t last_request_ack_ = 0;

@@ -29,7 +29,6 @@ constexpr std::uint32_t client_connect_with_db = 1u << 3, client_compress = 1u <
                         client_deprecate_eof = 1u << 24, client_zstd = 1u << 26;
 constexpr unsigned char error_mark = 0xff;
 constexpr std::uint64_t ssl_request_bytes = 32;
-constexpr std::uint16_t progress_report = 0xffff;  // MariaDB's: in the form of an error, and none
 struct MysqlExtra {
   std::uint8_t command = mysql::change_user;  // a login is told as one
   MysqlAnswer answer = MysqlAnswer::login;

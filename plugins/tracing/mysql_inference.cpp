@@ -101,8 +101,7 @@ unsigned greeting_confidence(std::string_view bytes) {
              !is_text(payload.substr(1, payload.find('\0') - 1))) {
     return 0;
   }
-  if (payload.size() < length) return perhaps;
-  return bytes.size() == header + length ? Inference::certain : 0u;
+  return payload.size() < length ? perhaps : Inference::certain;
 }
 
 // A server that has answered all: OK or the end of rows, without warnings.

@@ -324,16 +324,16 @@ def test_connections_that_are_there_before_trivet_are_joined(start, mariadb):
             plain.cursor().execute(f"SELECT seq AS before_it FROM seq_1_to_{count}")
             statements.run_at_once(b"SELECT 'before_it'")
         tracing = start(plugins=["tracing"])
-        for count in range(1, 101):
+        for count in range(1, 151):
             plain.cursor().execute(f"SELECT seq AS joined FROM seq_1_to_{count}")
             statements.run_at_once(f"SELECT seq, 'joined_too' FROM seq_1_to_{count}".encode())
     rows = tracing.requests("mysql_requests", mariadb.port,
-                            "query LIKE '%joined%' AND operation = 'SELECT'", 198)
+                            "query LIKE '%joined%' AND operation = 'SELECT'", 260)
     for role in ("client", "server"):
         found = [row for row in told(rows[role], "joined") if row["operation"] == "SELECT"]
         assert all(row["query"].endswith(f"seq_1_to_{row['rows']}") for row in found)
-        assert len(told(found, "AS joined")) >= 99
-        assert len(told(found, "joined_too")) >= 99
+        assert len(told(found, "AS joined")) >= 130
+        assert len(told(found, "joined_too")) >= 130
         assert {row["error"] for row in found} == {""}
 
 
