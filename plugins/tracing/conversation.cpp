@@ -16,7 +16,9 @@ constexpr std::uint64_t max_unknown_bytes = 256 << 10;
 // Turns after which a client counts as one that waits for all answers before it goes on; more where
 // a turn has several requests, as the habit is harder to tell from chance.
 constexpr unsigned enough_turns = 3;
-constexpr unsigned enough_turns_of_batches = 16;
+constexpr unsigned enough_turns_of_batches = 64;
+// Turns that are watched before a connection of pipelined requests is joined half-way.
+constexpr unsigned turns_before_joining = 16;
 // Nothing that begins a connection is longer: nginx and Apache allow request lines of 8 KiB.
 constexpr std::size_t max_probe_bytes = 16 << 10;
 
@@ -40,7 +42,8 @@ void Conversation::on_segment(Direction direction, const Segment& segment) {
   if (finished_) return;
   Side& own = sides_[direction];
   quiet_ = last_activity_ns_ != 0 && !outstanding() &&
-           segment.time_ns > last_activity_ns_ + options_.request_timeout_ns;
+           segment.time_ns > last_activity_ns_ + options_.request_timeout_ns &&
+           follows(own, segment);
   last_activity_ns_ = std::max(last_activity_ns_, segment.time_ns);
 
   // Only a request looks at what the other side had sent, so this side's own end may move first.
@@ -69,7 +72,7 @@ void Conversation::on_segment(Direction direction, const Segment& segment) {
   } else if (own.party() == Party::client && !requests_distrusted_) {
     look_for_request(own, segment);
   }
-  if (std::exchange(reopen_, false) && !finished_) start_over();
+  if (std::exchange(reopen_, false) && !finished_) start_over(segment);
 }
 
 // ---- finding the beginning ----
@@ -135,8 +138,9 @@ void Conversation::decide(const Protocol& protocol, Side& side, const Inference&
 
 void Conversation::look_for_request(Side& side, const Segment& segment) {
   if (segment.bytes.empty()) return;
+  if (!anchored_) watch_turns(segment);
   lengthen_probe(side, segment);
-  const Inference inference = protocol_->infer({side.probe, {}, true});
+  const Inference inference = protocol_->infer({side.probe, {}, true, true});
   const bool request = inference.sender == Party::client && inference.begins;
   if (request && inference.confidence >= Inference::certain && may_anchor(side)) {
     anchor(side);
@@ -155,9 +159,10 @@ void Conversation::anchor(Side& own) {
   anchored_ = true;
   if (start.first || quiet_) {
     trusted_ = true;
+    half_way_ = false;
     forget_habits();
   } else if (!start.followed && !trusted_) {
-    trusted_ = true;  // was there before us: its habits are to be seen
+    trusted_ = half_way_ = true;  // was there before us: its habits are to be seen
     forget_habits();
   }
   fresh_ = false;
@@ -168,7 +173,7 @@ void Conversation::anchor(Side& own) {
     side->lost = false;
     dialogue_->restart(side->party());
   }
-  last_request_ack_ = start.ack;
+  last_request_ack_ = own.party() == Party::client ? start.ack : start.sequence;
   feed_probe(own);
   feed_probe(opposite);
 }
@@ -180,7 +185,10 @@ void Conversation::feed_probe(Side& side) {
   side.stream.feed(side.probe_start, side);
 }
 
-void Conversation::start_over() {
+// The segment is the one that said so.
+void Conversation::start_over(const Segment& segment) {
+  Side& own = side(reopened_by_);
+  const std::string rest = std::exchange(own.probe, {});
   dialogue_->close("closed");
   dialogue_.reset();
   protocol_ = nullptr;
@@ -189,16 +197,29 @@ void Conversation::start_over() {
   strikes_ = 0;
   unknown_bytes_ = 0;
   fresh_ = true;
-  for (Side& side : sides_) {
-    side.lost = true;
-    side.probe.clear();
-    side.stream.anchor(side.stream.next());
+  for (Side& each : sides_) {
+    each.lost = true;
+    each.probe.clear();
+    each.stream.anchor(each.stream.next());
   }
+  if (rest.empty()) return;
+  Segment first = segment;
+  first.sequence = own.stream.next() - static_cast<std::uint32_t>(rest.size());
+  first.bytes = rest;
+  first.unseen = 0;
+  look(own, first);
 }
 
 void Conversation::forget_habits() {
   streams_ = batches_ = gap_in_turn_ = false;
   clean_turns_ = 0;
+}
+
+bool Conversation::follows(const Side& own, const Segment& segment) const {
+  const Side& opposite = sides_[own.direction ^ 1u];
+  std::uint32_t end = own.seen ? own.end_seen : opposite.end_ack;
+  if (opposite.seen && after(opposite.end_ack, end)) end = opposite.end_ack;
+  return segment.sequence == end;
 }
 
 bool Conversation::certain(std::uint32_t ack) const {
@@ -209,6 +230,12 @@ bool Conversation::certain(std::uint32_t ack) const {
   return trusted_ && !streams_ &&
          clean_turns_ >= (batches_ ? enough_turns_of_batches : enough_turns) &&
          after(ack, last_request_ack_);
+}
+
+void Conversation::watch_turns(const Segment& segment) {
+  if (std::exchange(watched_, true) && !after(segment.ack, last_request_ack_)) return;
+  last_request_ack_ = segment.ack;
+  clean_turns_ = begins_turn(segment) ? clean_turns_ + 1 : 0;
 }
 
 bool Conversation::begins_turn(const Segment& start) const {
@@ -223,7 +250,8 @@ bool Conversation::may_anchor(const Side& own) const {
   if (start.first || quiet_) return true;
   if (opposite.seen && after(opposite.end_seen, start.ack)) return false;
   // Followed from its start, but the start has not come up: a request may be missing before this.
-  return !start.followed && (!protocol_->pipelined || begins_turn(start));
+  return !start.followed &&
+         (!protocol_->pipelined || (begins_turn(start) && clean_turns_ >= turns_before_joining));
 }
 
 // ---- in step ----
@@ -248,6 +276,8 @@ void Conversation::request_begins(const Stamp& stamp) {
   if (dialogue_->outstanding()) {
     (turn ? streams_ : batches_) = true;
     if (turn) clean_turns_ = 0;
+    // It may have done so too before it was joined: the answers at hand may be to earlier requests.
+    if (turn && half_way_ && !answers.lost) lose(Party::server, stamp.time_ns);
   } else if (turn && !gap_in_turn_) {
     ++clean_turns_;
   }
@@ -257,6 +287,7 @@ void Conversation::request_begins(const Stamp& stamp) {
     dialogue_->restart(Party::server);
     if (quiet_) {
       trusted_ = true;
+      half_way_ = false;
       forget_habits();
     }
   }

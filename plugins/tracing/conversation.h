@@ -85,15 +85,24 @@ class Conversation {
   void publish(AnyRequest record) { listener_.on_exchange(std::move(record)); }
   // Nothing more is wanted of this connection.
   void finish() { finished_ = true; }
-  // What follows is another protocol's, which is found out anew.
-  void reopen() { reopen_ = true; }
+  // What follows is another protocol's, which is found out anew; `rest` of the bytes at hand begins
+  // it.
+  void reopen(Party from, std::string_view rest = {}) {
+    reopen_ = true;
+    reopened_by_ = from;
+    side(from).probe = rest;
+  }
 
  private:
   struct Side final : Stream::Sink {
     Side(Conversation& conversation, Direction side_direction)
         : owner(conversation), direction(side_direction) {}
     void on_bytes(std::string_view bytes, const Stamp& stamp) override {
-      if (owner.in_step(party())) owner.dialogue_->on_bytes(party(), bytes, stamp);
+      if (owner.reopen_) {
+        probe.append(bytes);
+      } else if (owner.in_step(party())) {
+        owner.dialogue_->on_bytes(party(), bytes, stamp);
+      }
     }
     void on_gap(std::uint64_t bytes, const Stamp& stamp) override {
       owner.on_gap(*this, bytes, stamp);
@@ -123,7 +132,10 @@ class Conversation {
   void decide(const Protocol& protocol, Side& side, const Inference& inference);
   void anchor(Side& side);
   void feed_probe(Side& side);
-  void start_over();
+  void start_over(const Segment& segment);
+  // Whether nothing unseen lies between what that side had said and the segment: what was lost on
+  // the way may be the request that ended a silence.
+  bool follows(const Side& own, const Segment& segment) const;
   // Whether a request that was sent with this ack can only be answered by what follows that ack.
   bool certain(std::uint32_t ack) const;
   // Whether a client's bytes begin a turn: all before them had been received before the last
@@ -131,6 +143,8 @@ class Conversation {
   bool begins_turn(const Segment& start) const;
   bool may_anchor(const Side& side) const;
   void forget_habits();
+  // Before a connection that was found half-way is joined: whether its client waits for answers.
+  void watch_turns(const Segment& segment);
 
   Side& side(Party party) { return sides_[client_direction_ ^ static_cast<unsigned>(party)]; }
   const Side& side(Party party) const {
@@ -149,14 +163,17 @@ class Conversation {
   bool finished_ = false;
   bool reset_ = false;
   bool reopen_ = false;
+  Party reopened_by_ = Party::client;
   bool fresh_ = false;  // another protocol begins here
   bool requests_distrusted_ = false;
   bool answers_ended_ = false;
   Need need_ = Need::unknown;
   // The client's habits, by which it is known what its acks mean.
-  bool streams_ = false;  // it has begun a turn before it had all answers to the last one
-  bool batches_ = false;  // it has sent a request behind another one in the same turn
-  bool trusted_ = false;  // in step since the first byte, or since nothing was under way
+  bool streams_ = false;   // it has begun a turn before it had all answers to the last one
+  bool batches_ = false;   // it has sent a request behind another one in the same turn
+  bool trusted_ = false;   // in step since the first byte, or since nothing was under way
+  bool half_way_ = false;  // joined where earlier requests may have been under way, unseen
+  bool watched_ = false;   // last_request_ack_ is known before that
   bool gap_in_turn_ = false;
   unsigned clean_turns_ = 0;
   std::uint32_t last_request_ack_ = 0;

@@ -13,6 +13,7 @@
 #include "tracing/stream.h"
 #include "trivet/records/dns_request.h"
 #include "trivet/records/http_request.h"
+#include "trivet/records/mysql_request.h"
 #include "trivet/records/postgresql_request.h"
 #include "trivet/records/redis_request.h"
 #include "trivet/records/tls_handshake.h"
@@ -23,8 +24,8 @@ struct Options;
 class Conversation;
 
 // The record types of all protocols.
-using AnyRequest =
-    std::variant<HttpRequest, RedisRequest, PostgresqlRequest, DnsRequest, TlsHandshake>;
+using AnyRequest = std::variant<HttpRequest, RedisRequest, PostgresqlRequest, MysqlRequest,
+                                DnsRequest, TlsHandshake>;
 
 enum class Party : unsigned { client, server };
 
@@ -59,6 +60,7 @@ struct Opening {
   std::string_view bytes;
   std::string_view answer;  // what the other direction has said meanwhile
   bool first = false;       // the connection's first bytes: neither end has said anything before
+  bool known = false;       // it is this protocol's, and a client's bytes that may begin a request
 };
 
 // What a protocol says of an opening.

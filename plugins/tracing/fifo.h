@@ -55,6 +55,7 @@ class FifoDialogue : public Dialogue {
   }
 
   void expire() override {
+    if (Exchange* e = unanswered(); e && e->answer_begun) mark_truncated(*e, Party::server);
     tell_all("timeout");
     if (link_.in_step(Party::server)) return;
     exchanges_.clear();

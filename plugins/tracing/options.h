@@ -32,6 +32,7 @@ struct Options {
   HttpOptions http;
   DatabaseOptions redis;
   DatabaseOptions postgresql;
+  DatabaseOptions mysql;
   PlainOptions dns;
   PlainOptions tls;
 };

@@ -346,7 +346,7 @@ void PostgresqlDialogue::take_answer(const Stamp& stamp) {
   PostgresqlParser& read = parser(Party::server);
   if (read.expects_byte()) {
     if (read.type() == 'S') {
-      link_.reopen();
+      link_.reopen(Party::server);
     } else if (read.type() != 'N') {
       link_.finish();
     }

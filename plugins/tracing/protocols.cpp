@@ -5,6 +5,7 @@
 
 #include "tracing/dns.h"
 #include "tracing/http.h"
+#include "tracing/mysql.h"
 #include "tracing/options.h"
 #include "tracing/postgresql.h"
 #include "tracing/redis.h"
@@ -29,6 +30,12 @@ std::span<const Protocol> protocols() {
                .enabled = [](const Options& o) { return o.postgresql.enabled; },
                .infer = infer_postgresql,
                .open = open_postgresql},
+      // MariaDB's drivers send a statement behind its preparation.
+      Protocol{.name = "mysql",
+               .pipelined = true,
+               .enabled = [](const Options& o) { return o.mysql.enabled; },
+               .infer = infer_mysql,
+               .open = open_mysql},
       Protocol{.name = "dns",
                .pipelined = false,
                .enabled = [](const Options& o) { return o.dns.enabled; },

@@ -60,6 +60,13 @@ void RequestMetrics::observe(const PostgresqlRequest& record) {
   }
 }
 
+void RequestMetrics::observe(const MysqlRequest& record) {
+  // Some commands have no answer.
+  if (record.response_bytes > 0 || !record.error.empty()) {
+    observe_database("mysql", record.role, record.operation, record.latency);
+  }
+}
+
 // Types and codes are 16 bits of the sender's choice: metrics.max_series bounds the series.
 void RequestMetrics::observe(const DnsRequest& record) {
   if (record.role != "client") return;

@@ -10,6 +10,7 @@
 #include "trivet/metrics.h"
 #include "trivet/records/dns_request.h"
 #include "trivet/records/http_request.h"
+#include "trivet/records/mysql_request.h"
 #include "trivet/records/postgresql_request.h"
 #include "trivet/records/redis_request.h"
 #include "trivet/records/tls_handshake.h"
@@ -22,6 +23,7 @@ class RequestMetrics {
   void observe(const HttpRequest& record);
   void observe(const RedisRequest& record);
   void observe(const PostgresqlRequest& record);
+  void observe(const MysqlRequest& record);
   void observe(const DnsRequest& record);
   void observe(const TlsHandshake&) {}  // no convention has a metric of them
 

@@ -51,8 +51,18 @@ class Scanner {
     if (is_space(c)) {
       ++at_;
       spaced_ = true;
-    } else if ((c == '-' && peek(1) == '-') || (mysql_ && c == '#')) {
+    } else if ((c == '-' && peek(1) == '-' && (!mysql_ || is_space(peek(2)))) ||
+               (mysql_ && c == '#')) {
       at_ = std::min(sql_.find('\n', at_), sql_.size());
+      spaced_ = true;
+    } else if (mysql_ && c == '/' && peek(1) == '*' &&
+               (peek(2) == '!' || (peek(2) == 'M' && peek(3) == '!'))) {
+      // What stands in it is run, by servers from some version on.
+      at_ += peek(2) == '!' ? 3 : 4;
+      while (is_digit(peek())) ++at_;
+      spaced_ = true;
+    } else if (mysql_ && c == '*' && peek(1) == '/') {
+      at_ += 2;
       spaced_ = true;
     } else if (c == '/' && peek(1) == '*') {
       take_comment();

@@ -88,6 +88,7 @@ Result<void> Tracing::configure(const Config& config) {
   }
   if (auto done = read_database(read, "redis", options.redis); !done) return done;
   if (auto done = read_database(read, "postgresql", options.postgresql); !done) return done;
+  if (auto done = read_database(read, "mysql", options.mysql); !done) return done;
   if (auto done = read_plain(read, "dns", options.dns); !done) return done;
   if (auto done = read_plain(read, "tls", options.tls); !done) return done;
   if (auto done = read.finish(); !done) return done;

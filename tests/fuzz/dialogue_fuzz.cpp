@@ -43,6 +43,7 @@ Options only_this() {
   options.http.enabled = name == "http";
   options.redis = {.enabled = name == "redis", .text_limit = 64};
   options.postgresql = {.enabled = name == "postgresql", .text_limit = 64};
+  options.mysql = {.enabled = name == "mysql", .text_limit = 64};
   options.dns.enabled = name == "dns";
   options.tls.enabled = name == "tls";
   return options;

@@ -320,7 +320,7 @@ TEST_CASE("the configuration is checked to the key") {
   std::memcpy(&config, plugin.objects()[0].config.data(), sizeof(config));
   CHECK(config.run_bytes == 1000 + (256 << 10));
   std::string all_off;
-  for (const char* protocol : {"http", "redis", "postgresql", "dns", "tls"}) {
+  for (const char* protocol : {"http", "redis", "postgresql", "mysql", "dns", "tls"}) {
     all_off += "[" + std::string(protocol) + "]\nenabled = false\n";
   }
   CHECK(plugin.configure(host.config(all_off)));

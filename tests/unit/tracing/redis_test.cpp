@@ -221,13 +221,14 @@ TEST_CASE("a reply found half-way is not taken for a command") {
   Redis wire;
   wire.known_from_start = false;
   wire.server("*2\r\n$1\r\na\r\n$1\r\nb\r\n");
-  for (int i = 0; i < 2; ++i) {
+  for (int i = 0; i < 20; ++i) {
     wire.client(command({"GET", "k" + std::to_string(i)}));
     wire.server(bulk("v"));
   }
-  REQUIRE(wire.records.size() == 1);
+  // Once the client has been seen to wait for its answers.
+  REQUIRE(wire.records.size() >= 3);
   CHECK(wire.records[0].role == "server");
-  CHECK(wire.records[0].arguments[0] == "k1");
+  CHECK(wire.records.back().arguments[0] == "k19");
   CHECK(wire.records[0].response == "v");
 }
 

@@ -8,6 +8,7 @@
 #include "trivet/records/dns_request.h"
 #include "trivet/records/flow.h"
 #include "trivet/records/http_request.h"
+#include "trivet/records/mysql_request.h"
 #include "trivet/records/postgresql_request.h"
 #include "trivet/records/redis_request.h"
 #include "trivet/records/tls_handshake.h"
@@ -17,8 +18,8 @@ namespace trivet {
 inline auto all_record_schemas() {
   return std::to_array<const RecordSchema*>({&Alert::schema(), &HttpRequest::schema(),
                                              &RedisRequest::schema(), &PostgresqlRequest::schema(),
-                                             &DnsRequest::schema(), &TlsHandshake::schema(),
-                                             &Flow::schema()});
+                                             &MysqlRequest::schema(), &DnsRequest::schema(),
+                                             &TlsHandshake::schema(), &Flow::schema()});
 }
 
 }  // namespace trivet
