@@ -210,7 +210,7 @@ void PostgresqlDialogue::set_query(Exchange& e, std::string_view text, bool trun
     r.query_truncated = true;
     return;
   }
-  r.query = std::move(sql.text);
+  r.query = options_.redact_literals ? sql.fingerprint : std::move(sql.text);
   r.fingerprint = std::move(sql.fingerprint);
   charge(e, r.query.size() + r.fingerprint.size());
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may include whom: docs/contracts.md's table as a test."""
 
+import collections
 import re
 
 import tree
@@ -22,13 +23,15 @@ PLACES = {
     r"sqlite3\.h": ("core/query/", "tests/"),
     r"nlohmann/": ("core/", "plugins/security/", "tests/"),
     r"seccomp\.h": ("core/broker/",),
-    r"zstd\.h": ("core/records/",),
+    r"zstd\.h": ("core/records/", "plugins/tracing/", "tests/"),
+    r"zlib\.h|brotli/": ("plugins/tracing/", "tests/"),
+    r"openssl/": ("plugins/tracing/",),
     r"xxhash\.h": ("core/records/", "tests/"),
     r"doctest/": ("tests/",),
 }
-# Each of these is included by one file beside the tests.
+# Each of these is included by one file of each of its places, beside the tests.
 ONCE = (r"boost/dll", r"boost/program_options", r"toml\+\+/", r"yaml-cpp/", r"re2/",
-        r"prometheus/exposer", r"seccomp\.h", r"zstd\.h", r"xxhash\.h")
+        r"prometheus/exposer", r"seccomp\.h", r"zstd\.h", r"xxhash\.h", r"zlib\.h", r"brotli/", r"openssl/x509")
 
 
 def project_header(path, name):
@@ -116,8 +119,10 @@ def main():
                 if not header and re.match(pattern, name) and path.parts[0] != "tests":
                     users[pattern].add(path.as_posix())
     for pattern, paths in users.items():
-        if len(paths) > 1:
-            faults.append(f"{', '.join(sorted(paths))}: {pattern} is included in {len(paths)} files; one may")
+        rooms = collections.Counter(path.rpartition("/")[0] for path in paths)
+        if any(files > 1 for files in rooms.values()):
+            faults.append(f"{', '.join(sorted(paths))}: {pattern} is included in several files of one "
+                          "place; one may")
     tree.finish(faults)
 
 

@@ -7,6 +7,7 @@
 #include "trivet/records/alert.h"
 #include "trivet/records/dns_request.h"
 #include "trivet/records/flow.h"
+#include "trivet/records/http_message.h"
 #include "trivet/records/http_request.h"
 #include "trivet/records/postgresql_request.h"
 #include "trivet/records/redis_request.h"
@@ -16,9 +17,9 @@ namespace trivet {
 
 inline auto all_record_schemas() {
   return std::to_array<const RecordSchema*>({&Alert::schema(), &HttpRequest::schema(),
-                                             &RedisRequest::schema(), &PostgresqlRequest::schema(),
-                                             &DnsRequest::schema(), &TlsHandshake::schema(),
-                                             &Flow::schema()});
+                                             &HttpMessage::schema(), &RedisRequest::schema(),
+                                             &PostgresqlRequest::schema(), &DnsRequest::schema(),
+                                             &TlsHandshake::schema(), &Flow::schema()});
 }
 
 }  // namespace trivet
