@@ -106,12 +106,12 @@ Guess guess_request(std::string_view bytes) {
   if (space == bytes.size() && space <= max_method) return Guess::maybe;
   if (space == 0 || space > max_method || !is_blank(bytes[space])) return Guess::no;
   std::size_t lf = bytes.find('\n', space);
+  const bool printable = std::ranges::all_of(bytes.substr(space, lf - space), [](unsigned char c) {
+    return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\r';
+  });
+  if (!printable) return Guess::no;
   if (lf == std::string_view::npos) {
-    if (bytes.size() > HttpParser::max_head_bytes) return Guess::no;
-    bool printable = std::ranges::all_of(bytes.substr(space + 1), [](unsigned char c) {
-      return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\r';
-    });
-    return printable ? Guess::maybe : Guess::no;
+    return bytes.size() > HttpParser::max_head_bytes ? Guess::no : Guess::maybe;
   }
   std::string_view line = bytes.substr(0, lf);
   if (line.ends_with('\r')) line.remove_suffix(1);

@@ -5,6 +5,7 @@ import hashlib
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -43,7 +44,8 @@ def capture(folder, server):
                        15, "tshark captures")
 
     def read(*fields):
-        harness.wait_until(lambda: harness.end_process(tshark, signal.SIGINT) is not None, 10, "tshark ends")
+        time.sleep(2 * harness.SCALE)  # what was captured is written about once a second
+        harness.end_process(tshark, signal.SIGINT)
         done = subprocess.run(
             ["tshark", "-r", path, "-d", f"tcp.port=={server},tls", "-Y", "tls.handshake.type == 1",
              "-T", "fields", "-E", "separator=|", *[w for field in fields for w in ("-e", field)]],
@@ -115,7 +117,7 @@ def test_ja4_is_what_follows_from_the_fields_that_tshark_reads(start, server, ca
                                    ["-cipher", "ECDHE+AESGCM", "-sigalgs", "ECDSA+SHA256:RSA-PSS+SHA256"],
                                    ["-groups", "P-256"])):
         ask(server, f"ja4-{i}.test", *arguments)
-    subprocess.run(["curl", "-sk", "-o", "/dev/null", "--resolve", f"ja4-curl.test:{server}:127.0.0.1",
+    subprocess.run(["curl", "-sk", "--http1.1", "-m", "10", "-o", "/dev/null", "--resolve", f"ja4-curl.test:{server}:127.0.0.1",
                     f"https://ja4-curl.test:{server}/"], check=False)
     rows = tracing.requests("tls_handshakes", server, "server_name LIKE 'ja4-%'", 6)
     hellos = capture("tls.handshake.version", "tls.handshake.extensions.supported_version",
