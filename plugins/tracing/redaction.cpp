@@ -129,7 +129,11 @@ std::string_view json_space(std::string_view text) {
 }  // namespace
 
 NamePatterns::NamePatterns(std::initializer_list<std::string_view> patterns) {
-  for (std::string_view pattern : patterns) patterns_.push_back(in_lower_case(pattern));
+  for (std::string_view pattern : patterns) add(pattern);
+}
+
+void NamePatterns::add(std::string_view pattern) {
+  patterns_.push_back({in_lower_case(pattern), pattern.rfind('*') == 0});
 }
 
 Result<NamePatterns> NamePatterns::read(const std::vector<std::string>& patterns) {
@@ -153,13 +157,24 @@ Result<NamePatterns> NamePatterns::read(const std::vector<std::string>& patterns
       return Error{quoted + " is no name: these lists have names only, without values" +
                    (name.empty() ? "" : "; write \"" + name + "\"")};
     }
-    result.patterns_.push_back(in_lower_case(pattern));
+    result.add(pattern);
   }
   return result;
 }
 
 bool NamePatterns::matches(std::string_view name) const {
-  return std::ranges::any_of(patterns_, [&](const std::string& p) { return glob(p, name); });
+  // Each header of each message comes by here: most are told apart by their length or last letter.
+  for (const auto& [text, ending] : patterns_) {
+    if (ending) {
+      const std::size_t size = text.size() - 1;
+      if (name.size() < size) continue;
+      if (size > 0 && lower(name.back()) != text.back()) continue;
+      if (glob(std::string_view(text).substr(1), name.substr(name.size() - size))) return true;
+    } else if (text.size() <= name.size() || text.find('*') != std::string::npos) {
+      if (glob(text, name)) return true;
+    }
+  }
+  return false;
 }
 
 std::string redact_parameters(std::string_view text, const NamePatterns& names) {

@@ -28,7 +28,13 @@ class NamePatterns {
   bool empty() const { return patterns_.empty(); }
 
  private:
-  std::vector<std::string> patterns_;  // in lower case
+  void add(std::string_view pattern);
+
+  struct Pattern {
+    std::string text;  // in lower case
+    bool ending;       // a * and letters: the commonest form, and a cheap one
+  };
+  std::vector<Pattern> patterns_;
 };
 
 // A query or a form (name=value&...): names may be percent-encoded, as a server would read them.
