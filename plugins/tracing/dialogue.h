@@ -12,6 +12,7 @@
 
 #include "tracing/stream.h"
 #include "trivet/records/dns_request.h"
+#include "trivet/records/http_message.h"
 #include "trivet/records/http_request.h"
 #include "trivet/records/mysql_request.h"
 #include "trivet/records/postgresql_request.h"
@@ -24,8 +25,8 @@ struct Options;
 class Conversation;
 
 // The record types of all protocols.
-using AnyRequest = std::variant<HttpRequest, RedisRequest, PostgresqlRequest, MysqlRequest,
-                                DnsRequest, TlsHandshake>;
+using AnyRequest = std::variant<HttpRequest, HttpMessage, RedisRequest, PostgresqlRequest,
+                                MysqlRequest, DnsRequest, TlsHandshake>;
 
 enum class Party : unsigned { client, server };
 

@@ -174,6 +174,7 @@ class FifoDialogue : public Dialogue {
           between(e.request_first_ns, std::max(link_.last_activity_ns(), e.request_last_ns));
     }
     memory_ -= std::exchange(e.memory, 0);
+    complete(e);
     link_.publish(std::move(r));
   }
 
@@ -196,6 +197,8 @@ class FifoDialogue : public Dialogue {
     return kept.size() == bytes.size();
   }
 
+  // The record is about to be told: what takes all of its texts is done now.
+  virtual void complete(Exchange&) {}
   // Notes in the record that one party's message lacks bytes.
   virtual void mark_truncated(Exchange&, Party) {}
 

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tracing/http.h"
 
-#include <algorithm>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "tracing/event_stream.h"
 #include "tracing/fifo.h"
 #include "tracing/http_parser.h"
+#include "tracing/http_record.h"
+#include "tracing/websocket.h"
 
 namespace trivet::tracing {
 namespace {
@@ -14,34 +18,18 @@ namespace {
 // From here on it pays to tell the kernel that a body's bytes need not come up.
 constexpr std::uint64_t bulky_body_bytes = 1 << 20;
 
-constexpr std::string_view redacted = "<redacted>";
-
-std::string in_lower_case(std::string_view name) {
-  std::string lower(name);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
-  return lower;
-}
-
-// Path and query of a request target. The absolute form, which proxies get, carries scheme and
-// authority before the path (RFC 9112, 3.2.2).
-void split_target(std::string_view target, std::string& path, std::string& query) {
-  if (!target.starts_with('/')) {
-    std::size_t scheme = target.find("://");
-    if (scheme != std::string_view::npos && scheme < target.find_first_of("/?")) {
-      std::size_t start = target.find_first_of("/?", scheme + 3);
-      target = start == std::string_view::npos ? std::string_view("/") : target.substr(start);
-    }
-  }
-  std::size_t mark = target.find('?');
-  path = target.substr(0, mark);
-  if (mark != std::string_view::npos) query = target.substr(mark + 1);
-}
-
 struct HttpExtra {
   bool is_head = false;
   bool is_connect = false;
+  bool asks_websocket = false;
+  BodyForm bodies[2];  // by the party that sends it
+};
+
+// What follows an Upgrade to WebSocket.
+struct WebSocket {
+  std::string path;
+  WebSocketReader readers[2];  // by party
+  bool lost[2] = {false, false};
 };
 
 class HttpDialogue final : public FifoDialogue<HttpRequest, HttpExtra> {
@@ -57,9 +45,8 @@ class HttpDialogue final : public FifoDialogue<HttpRequest, HttpExtra> {
   void restart(Party from) override;
   void on_end(std::uint64_t time_ns) override;
   void close(const char* error) override;
-  std::size_t memory() const override {
-    return FifoDialogue::memory() + parsers_[0].held_bytes() + parsers_[1].held_bytes();
-  }
+  void expire() override;
+  std::size_t memory() const override;
 
  private:
   HttpParser& parser(Party party) { return parsers_[static_cast<unsigned>(party)]; }
@@ -73,25 +60,54 @@ class HttpDialogue final : public FifoDialogue<HttpRequest, HttpExtra> {
     (party == Party::client ? e.record.request_body_truncated : e.record.response_body_truncated) =
         true;
   }
-  void keep_headers(const HttpHead& head, Fields& into, Exchange& e);
-  void keep_body(std::string_view bytes, Party sender, Exchange& e);
+  void complete(Exchange& e) override;
+  void keep_headers(const std::vector<HttpField>& fields, Fields& into, Exchange& e);
+  void keep_body(std::string_view bytes, Party sender, Exchange& e, const Stamp& stamp);
+  void take_events(Exchange& e, std::string_view bytes, const Stamp& stamp);
+  void open_websocket(const Exchange& e, const HttpHead& head);
+  void take_websocket(Party from, std::string_view bytes, const Stamp& stamp);
+  HttpMessage message(const char* protocol, Party sender, std::string path, std::uint64_t first_ns,
+                      std::uint64_t last_ns) const;
 
   const HttpOptions& options_;
   HttpParser parsers_[2];  // by party
   std::uint64_t message_first_ns_[2] = {0, 0};
-  bool bulky_ = false;               // the kernel has been told of a bulky body
-  bool interim_ = false;             // the response under way is a 1xx
-  bool requests_malformed_ = false;  // no further request is believed; answers still come
+  bool bulky_ = false;                       // the kernel has been told of a bulky body
+  bool interim_ = false;                     // the response under way is a 1xx
+  bool requests_malformed_ = false;          // no further request is believed; answers still come
+  bool over_ = false;                        // what follows is another protocol's
+  std::optional<EventStreamReader> events_;  // of the response under way
+  std::string events_path_;
+  std::unique_ptr<WebSocket> websocket_;
 };
 
+std::size_t HttpDialogue::memory() const {
+  std::size_t bytes = FifoDialogue::memory() + parsers_[0].held_bytes() + parsers_[1].held_bytes();
+  if (events_) bytes += events_->memory() + events_path_.capacity();
+  if (websocket_) {
+    bytes += sizeof(WebSocket) + websocket_->path.capacity();
+    for (const WebSocketReader& reader : websocket_->readers) bytes += reader.memory();
+  }
+  return bytes;
+}
+
 void HttpDialogue::restart(Party from) {
+  // No WebSocket has a place where one could begin again.
+  if (websocket_) link_.finish();
   parser(from).reset();
-  if (from == Party::server) interim_ = false;
+  if (from == Party::server) {
+    interim_ = false;
+    events_.reset();
+  }
 }
 
 void HttpDialogue::on_bytes(Party from, std::string_view bytes, const Stamp& stamp) {
   HttpParser& read = parser(from);
-  while (link_.in_step(from)) {
+  while (link_.in_step(from) && !over_) {
+    if (websocket_) {
+      take_websocket(from, bytes, stamp);
+      return;
+    }
     const bool was_idle = read.idle();
     const HttpParser::Step step = read.next(bytes);
     if (was_idle && !read.idle()) {
@@ -110,10 +126,15 @@ void HttpDialogue::on_bytes(Party from, std::string_view bytes, const Stamp& sta
         break;
       case HttpParser::Step::body:
         if (Exchange* e = from == Party::client ? unfinished() : unanswered()) {
-          keep_body(read.body(), from, *e);
+          keep_body(read.body(), from, *e, stamp);
         }
         break;
       case HttpParser::Step::end:
+        if (Exchange* e = from == Party::client ? unfinished() : unanswered(); e && !interim_) {
+          HttpRequest& r = e->record;
+          keep_headers(read.trailers(),
+                       from == Party::client ? r.request_trailers : r.response_trailers, *e);
+        }
         if (from == Party::client) {
           end_request(stamp.time_ns);
         } else {
@@ -138,18 +159,33 @@ void HttpDialogue::on_bytes(Party from, std::string_view bytes, const Stamp& sta
 }
 
 bool HttpDialogue::skip(Party from, std::uint64_t bytes, const Stamp& stamp) {
+  if (websocket_) return websocket_->readers[static_cast<unsigned>(from)].skip(bytes);
   if (!parser(from).skip(bytes)) return false;
   // Within a body: its size stays exact.
   if (Exchange* e = from == Party::client ? unfinished() : unanswered()) {
     (from == Party::client ? e->record.request_body_bytes : e->record.response_body_bytes) += bytes;
     mark_truncated(*e, from);
+    if (from == Party::server) {
+      events_.reset();
+      e->record.response_events.reset();
+    }
   }
   on_bytes(from, {}, stamp);
   return true;
 }
 
 void HttpDialogue::on_lost(Party from, std::uint64_t time_ns) {
-  if (from == Party::server) interim_ = false;
+  if (websocket_) {
+    // What the other end says can still be read.
+    websocket_->lost[static_cast<unsigned>(from)] = true;
+    if (websocket_->lost[0] && websocket_->lost[1]) link_.finish();
+    return;
+  }
+  if (from == Party::server) {
+    interim_ = false;
+    events_.reset();
+    if (Exchange* e = unanswered()) e->record.response_events.reset();
+  }
   FifoDialogue::on_lost(from, time_ns);
   if (from == Party::server) finish_if_over();
 }
@@ -168,6 +204,11 @@ void HttpDialogue::close(const char* error) {
   FifoDialogue::close(error);
 }
 
+void HttpDialogue::expire() {
+  // Nothing need happen in a stream of events for as long as it is open.
+  if (!events_) FifoDialogue::expire();
+}
+
 void HttpDialogue::finish_if_over() {
   if (requests_malformed_ && !outstanding()) link_.finish();
 }
@@ -176,24 +217,20 @@ void HttpDialogue::take_request_head() {
   Exchange* e = begin_request(message_first_ns_[0]);
   if (!e) return;
   const HttpHead& head = parser(Party::client).head();
-  HttpRequest& r = e->record;
-  r.method = head.method;
-  e->extra = {head.method == "HEAD", head.method == "CONNECT"};
-  r.version = head.version;
-  split_target(head.target, r.path, r.query);
-  charge(*e, head.target.size());
-  for (const auto& [name, value] : head.fields) {
-    if (r.host.empty() && same_name(name, "host")) r.host = value;
-    if (r.user_agent.empty() && same_name(name, "user-agent")) r.user_agent = value;
-  }
-  keep_headers(head, r.request_headers, *e);
+  set_request_line(e->record, head, options_);
+  e->extra = {.is_head = head.method == "HEAD",
+              .is_connect = head.method == "CONNECT",
+              .asks_websocket = lists_token(head.field("upgrade"), "websocket"),
+              .bodies = {body_form(head), {}}};
+  charge(*e, 2 * head.target.size() + e->record.host.size() + e->record.user_agent.size());
+  keep_headers(head.fields, e->record.request_headers, *e);
   announce_body(Party::client, false);
 }
 
 void HttpDialogue::announce_body(Party sender, bool until_close) {
   const HttpHead& head = parser(sender).head();
   const Party other = sender == Party::client ? Party::server : Party::client;
-  if (head.chunked) {
+  if (head.chunked || (sender == Party::server && events_)) {
     link_.need(Need::every_byte);
     bulky_ = false;
   } else if ((until_close || head.content_length.value_or(0) > bulky_body_bytes) &&
@@ -220,20 +257,91 @@ void HttpDialogue::take_response_head(const Stamp& stamp) {
   HttpRequest& r = e->record;
   r.status = head.status;
   r.status_message = head.reason;
-  keep_headers(head, r.response_headers, *e);
+  keep_headers(head.fields, r.response_headers, *e);
+  e->extra.bodies[1] = body_form(head);
   const bool tunnel = head.status == 101 || (e->extra.is_connect && head.status / 100 == 2);
   if (tunnel || e->extra.is_head || head.status == 204 || head.status == 304) {
     parser(Party::server).expect_no_body();
   } else {
+    if (e->extra.bodies[1].type == "text/event-stream" && e->extra.bodies[1].encoding.empty()) {
+      events_.emplace(options_.message_limit);
+      events_path_ = r.path;
+      r.response_events = 0;
+    }
     announce_body(Party::server, !head.content_length);
   }
   if (tunnel) {
-    // The bytes that follow are another protocol's.
+    if (e->extra.asks_websocket && head.status == 101) open_websocket(*e, head);
     e->request_done = true;
     end_response(link_.last_activity_ns());
     tell_all("closed");
-    link_.finish();
+    if (websocket_) return;
+    // Whose the bytes that follow are shows anew, as with TLS through a proxy.
+    over_ = true;
+    link_.reopen();
   }
+}
+
+void HttpDialogue::open_websocket(const Exchange& e, const HttpHead& head) {
+  const std::string_view extensions = head.field("sec-websocket-extensions");
+  websocket_ = std::make_unique<WebSocket>(
+      WebSocket{.path = e.record.path,
+                .readers = {{options_.message_limit, websocket_terms(extensions, true)},
+                            {options_.message_limit, websocket_terms(extensions, false)}}});
+  link_.need(Need::every_byte);
+}
+
+void HttpDialogue::take_websocket(Party from, std::string_view bytes, const Stamp& stamp) {
+  WebSocketReader& reader = websocket_->readers[static_cast<unsigned>(from)];
+  for (;;) {
+    switch (reader.next(bytes, stamp.time_ns)) {
+      case WebSocketReader::Step::need_more:
+        return;
+      case WebSocketReader::Step::failed:
+        ++link_.shared().parse_errors;
+        link_.finish();
+        return;
+      case WebSocketReader::Step::message: {
+        WebSocketMessage& m = reader.message();
+        HttpMessage told = message("websocket", from, websocket_->path, m.first_ns, stamp.time_ns);
+        told.type = m.type;
+        told.close_code = m.close_code;
+        told.bytes = m.bytes;
+        told.frames = m.frames;
+        told.compressed = m.compressed;
+        told.payload = std::move(m.payload);
+        told.payload_truncated = m.truncated;
+        link_.publish(std::move(told));
+      }
+    }
+  }
+}
+
+void HttpDialogue::take_events(Exchange& e, std::string_view bytes, const Stamp& stamp) {
+  while (events_->next(bytes, stamp.time_ns)) {
+    StreamEvent& event = events_->event();
+    HttpMessage told = message("sse", Party::server, events_path_, event.first_ns, stamp.time_ns);
+    told.type = std::move(event.type);
+    told.id = std::move(event.id);
+    told.bytes = event.bytes;
+    told.frames = event.lines;
+    told.payload = std::move(event.data);
+    told.payload_truncated = event.truncated;
+    link_.publish(std::move(told));
+  }
+  e.record.response_events = events_->count();
+}
+
+HttpMessage HttpDialogue::message(const char* protocol, Party sender, std::string path,
+                                  std::uint64_t first_ns, std::uint64_t last_ns) const {
+  HttpMessage m;
+  m.time = Time{first_ns};
+  m.role = link_.role();
+  m.protocol = protocol;
+  m.path = std::move(path);
+  m.sender = sender == Party::client ? "client" : "server";
+  m.transfer = {static_cast<std::int64_t>(last_ns - first_ns)};
+  return m;
 }
 
 void HttpDialogue::end_request(std::uint64_t time_ns) {
@@ -245,23 +353,27 @@ void HttpDialogue::end_response(std::uint64_t time_ns) {
   if (std::exchange(interim_, false)) return;
   if (!unanswered()) return;
   if (std::exchange(bulky_, false)) link_.need(Need::unknown);
+  events_.reset();
   end_answer(time_ns);
   finish_if_over();
 }
 
-void HttpDialogue::keep_headers(const HttpHead& head, Fields& into, Exchange& e) {
-  if (e.told || e.keep == Keep::sizes) return;
-  into.items.reserve(head.fields.size());
-  for (const auto& [name, value] : head.fields) {
-    std::string lower = in_lower_case(name);
-    const bool hide =
-        std::ranges::find(options_.redact_headers, lower) != options_.redact_headers.end();
-    charge(e, sizeof(Fields::items[0]) + name.size() + value.size());
-    into.items.emplace_back(std::move(lower), std::string(hide ? redacted : value));
-  }
+void HttpDialogue::complete(Exchange& e) {
+  HttpRequest& r = e.record;
+  finish_body(r.request_body, r.request_body_truncated, r.request_body_decoded, e.extra.bodies[0],
+              options_);
+  finish_body(r.response_body, r.response_body_truncated, r.response_body_decoded,
+              e.extra.bodies[1], options_);
 }
 
-void HttpDialogue::keep_body(std::string_view bytes, Party sender, Exchange& e) {
+void HttpDialogue::keep_headers(const std::vector<HttpField>& fields, Fields& into, Exchange& e) {
+  if (e.told || e.keep == Keep::sizes) return;
+  charge(e, keep_fields(fields, options_, into));
+}
+
+void HttpDialogue::keep_body(std::string_view bytes, Party sender, Exchange& e,
+                             const Stamp& stamp) {
+  if (sender == Party::server && events_) take_events(e, bytes, stamp);
   HttpRequest& r = e.record;
   const bool request = sender == Party::client;
   (request ? r.request_body_bytes : r.response_body_bytes) += bytes.size();

@@ -82,6 +82,13 @@ bool same_name(std::string_view a, std::string_view b) {
                                             [](char x, char y) { return lower(x) == lower(y); });
 }
 
+std::string_view HttpHead::field(std::string_view name) const {
+  for (const auto& [own, value] : fields) {
+    if (same_name(own, name)) return value;
+  }
+  return {};
+}
+
 Guess guess_request(std::string_view bytes) {
   const std::size_t start = bytes.find_first_not_of("\r\n");
   if (std::min(start, bytes.size()) > 2 * max_blank_lines) return Guess::no;
@@ -99,12 +106,12 @@ Guess guess_request(std::string_view bytes) {
   if (space == bytes.size() && space <= max_method) return Guess::maybe;
   if (space == 0 || space > max_method || !is_blank(bytes[space])) return Guess::no;
   std::size_t lf = bytes.find('\n', space);
+  const bool printable = std::ranges::all_of(bytes.substr(space, lf - space), [](unsigned char c) {
+    return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\r';
+  });
+  if (!printable) return Guess::no;
   if (lf == std::string_view::npos) {
-    if (bytes.size() > HttpParser::max_head_bytes) return Guess::no;
-    bool printable = std::ranges::all_of(bytes.substr(space + 1), [](unsigned char c) {
-      return (c >= 0x20 && c != 0x7f) || c == '\t' || c == '\r';
-    });
-    return printable ? Guess::maybe : Guess::no;
+    return bytes.size() > HttpParser::max_head_bytes ? Guess::no : Guess::maybe;
   }
   std::string_view line = bytes.substr(0, lf);
   if (line.ends_with('\r')) line.remove_suffix(1);
@@ -239,7 +246,7 @@ HttpParser::Step HttpParser::take_head(std::string_view& input) {
   }
   clear_head();
   if (!parse_start_line(take_line(text))) return fail(reason_);
-  if (!parse_fields(text) || !parse_framing()) state_ = State::refused;
+  if (!parse_fields(text, head_.fields) || !parse_framing()) state_ = State::refused;
   return Step::head;
 }
 
@@ -256,6 +263,7 @@ HttpParser::Step HttpParser::refuse_long_head(std::string_view text) {
 
 void HttpParser::clear_head() {
   head_.fields.clear();
+  trailers_.clear();
   head_.chunked = false;
   head_.content_length.reset();
   unfolded_.clear();
@@ -289,7 +297,7 @@ bool HttpParser::parse_start_line(std::string_view line) {
   return true;
 }
 
-bool HttpParser::parse_fields(std::string_view text) {
+bool HttpParser::parse_fields(std::string_view text, std::vector<HttpField>& fields) {
   for (;;) {
     std::string_view line = take_line(text);
     if (line.empty()) return true;
@@ -298,11 +306,11 @@ bool HttpParser::parse_fields(std::string_view text) {
       return false;
     }
     if (line.front() == ' ' || line.front() == '\t') {
-      if (head_.fields.empty()) {
+      if (fields.empty()) {
         reason_ = "the first header line is a continuation";
         return false;
       }
-      auto& [name, value] = head_.fields.back();
+      auto& [name, value] = fields.back();
       if (same_name(name, "content-length") || same_name(name, "transfer-encoding")) {
         reason_ = "a header that frames the message is folded";
         return false;
@@ -320,11 +328,11 @@ bool HttpParser::parse_fields(std::string_view text) {
       reason_ = "a header without a valid name";
       return false;
     }
-    if (head_.fields.size() == max_fields) {
+    if (fields.size() == max_fields) {
       reason_ = "more than 256 headers";
       return false;
     }
-    head_.fields.emplace_back(line.substr(0, colon), trim(line.substr(colon + 1)));
+    fields.emplace_back(line.substr(0, colon), trim(line.substr(colon + 1)));
   }
 }
 
@@ -417,6 +425,7 @@ HttpParser::Step HttpParser::take_chunk_framing(std::string_view& input) {
       if (c != '\n') return fail("a bare CR behind a chunk size");
       count_ = 0;
       line_empty_ = true;
+      buffer_.clear();
       state_ = remaining_ ? State::chunk_data : State::trailer;
       return Step::need_more;
     case State::chunk_cr:
@@ -439,8 +448,12 @@ bool HttpParser::take_trailer(std::string_view& input) {
       fail("trailers of more than 64 KiB");
       return false;
     }
+    buffer_ += c;
     if (c == '\n') {
-      if (line_empty_) return true;
+      if (line_empty_) {
+        if (!parse_fields(buffer_, trailers_)) trailers_.clear();
+        return true;
+      }
       line_empty_ = true;
     } else if (c != '\r') {
       line_empty_ = false;

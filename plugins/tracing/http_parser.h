@@ -15,16 +15,21 @@
 
 namespace trivet::tracing {
 
+using HttpField = std::pair<std::string_view, std::string_view>;  // name and value
+
 // Start line and fields of a message. Views are valid until the parser's next call.
 struct HttpHead {
   std::string_view method;  // requests
   std::string_view target;
   unsigned status = 0;  // responses
   std::string_view reason;
-  std::string_view version;                                           // "1.0" or "1.1"
-  std::vector<std::pair<std::string_view, std::string_view>> fields;  // in order, as sent
+  std::string_view version;       // "1.0" or "1.1"
+  std::vector<HttpField> fields;  // in order, as sent
   bool chunked = false;
   std::optional<std::uint64_t> content_length;
+
+  // The value of the first field of that name; empty where there is none.
+  std::string_view field(std::string_view name) const;
 };
 
 class HttpParser {
@@ -57,6 +62,9 @@ class HttpParser {
   bool idle() const { return state_ == State::start; }
   const HttpHead& head() const { return head_; }
   std::string_view body() const { return body_; }
+  // After Step::end: the fields behind the last chunk, in order; none if they are malformed, since
+  // they frame nothing.
+  const std::vector<HttpField>& trailers() const { return trailers_; }
   const char* reason() const { return reason_; }
   std::size_t held_bytes() const { return buffer_.capacity(); }
 
@@ -84,14 +92,15 @@ class HttpParser {
   Step refuse_long_head(std::string_view text);
   void clear_head();
   bool parse_start_line(std::string_view line);
-  bool parse_fields(std::string_view text);
+  bool parse_fields(std::string_view text, std::vector<HttpField>& fields);
   bool parse_framing();
 
   Kind kind_;
   State state_ = State::start;
-  std::string buffer_;                // a head that came in pieces
+  std::string buffer_;                // a head that came in pieces, or trailers
   std::deque<std::string> unfolded_;  // values that were folded over lines
   HttpHead head_;
+  std::vector<HttpField> trailers_;
   std::string_view body_;
   const char* reason_ = "";
   std::uint64_t remaining_ = 0;  // of the body, or of the chunk

@@ -44,7 +44,7 @@ class MysqlDialogue final : public FifoDialogue<MysqlRequest, MysqlExtra> {
       : FifoDialogue(link),
         options_(options),
         packets_{MysqlPackets(options.text_limit + keep_beside_text), MysqlPackets(4096)},
-        answers_(options.text_limit) {
+        answers_(options.redact_literals ? 0 : options.text_limit) {
     link.need(Need::every_byte);
   }
 
@@ -336,7 +336,7 @@ void MysqlDialogue::set_query(Exchange& e, std::string_view text, bool truncated
     r.query_truncated = true;
     return;
   }
-  r.query = std::move(sql.text);
+  r.query = options_.redact_literals ? sql.fingerprint : std::move(sql.text);
   r.fingerprint = std::move(sql.fingerprint);
   charge(e, r.query.size() + r.fingerprint.size());
 }

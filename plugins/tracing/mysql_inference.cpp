@@ -171,7 +171,7 @@ bool mysql::begins_compressed(std::string_view bytes) {
   const std::uint64_t packed = little_endian(bytes, 3);
   const std::uint64_t plain = little_endian(bytes.substr(4), 3);
   const std::string_view content = bytes.substr(frame_header);
-  if (plain > 0) return Inflater::format_of(content) && packed >= 2 && packed < plain;
+  if (plain > 0) return Unpacker::format_of(content) && packed >= 2 && packed < plain;
   if (packed <= header || content.size() <= header) return false;
   const unsigned confidence = commands_confidence(content.substr(0, packed));
   return confidence == Inference::certain || (confidence > 0 && content.size() < packed);

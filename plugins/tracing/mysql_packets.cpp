@@ -68,15 +68,15 @@ MysqlPackets::Step MysqlPackets::take_frame(std::string_view& input) {
     part.remove_prefix(wanted);
     used();
     if (magic_.size() < 2) return frame_left_ == 0 ? Step::failed : Step::need_more;
-    const auto format = Inflater::format_of(magic_);
+    const auto format = Unpacker::format_of(magic_);
     std::string_view magic = magic_;
-    if (!format || !inflater_.begin(*format) || !inflater_.unpack(magic, unpacked_, unpack_bytes)) {
+    if (!format || !unpacker_.begin(*format) || !unpacker_.unpack(magic, unpacked_, unpack_bytes)) {
       return Step::failed;
     }
     begun_ = true;
     return Step::need_more;
   }
-  if (!inflater_.unpack(part, unpacked_, unpack_bytes)) return Step::failed;
+  if (!unpacker_.unpack(part, unpacked_, unpack_bytes)) return Step::failed;
   used();
   if (unpacked_.size() > plain_left_) return Step::failed;
   plain_left_ -= static_cast<std::uint32_t>(unpacked_.size());
@@ -137,7 +137,7 @@ void MysqlPackets::reset() {
   in_body_ = continues_ = in_frame_ = false;
   unpacked_.clear();
   read_ = 0;
-  inflater_.release();
+  unpacker_.release();
 }
 
 }  // namespace trivet::tracing

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "tracing/inflate.h"
+#include "tracing/decoding.h"
 
 namespace trivet::tracing {
 
@@ -48,7 +48,7 @@ class MysqlPackets {
   std::uint8_t first_sequence() const { return first_sequence_; }
   std::uint8_t last_sequence() const { return last_sequence_; }
   std::size_t held_bytes() const {
-    return body_.capacity() + unpacked_.capacity() + inflater_.memory();
+    return body_.capacity() + unpacked_.capacity() + unpacker_.memory();
   }
 
  private:
@@ -74,13 +74,13 @@ class MysqlPackets {
   unsigned framing_ = 0;  // bytes of the frame's header
   bool in_frame_ = false;
   bool stored_ = false;
-  bool begun_ = false;  // the inflater knows the format
+  bool begun_ = false;  // the unpacker knows the format
   std::uint32_t frame_left_ = 0;
   std::uint32_t plain_left_ = 0;
   std::string magic_;
   std::string unpacked_;
   std::size_t read_ = 0;  // of unpacked_
-  Inflater inflater_;
+  Unpacker unpacker_;
 };
 
 }  // namespace trivet::tracing

@@ -4,22 +4,37 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
-#include <vector>
+
+#include "tracing/redaction.h"
+#include "tracing/routes.h"
+#include "trivet/config.h"
 
 namespace trivet::tracing {
 
 struct HttpOptions {
   bool enabled = true;
-  std::size_t body_limit = 64 << 10;        // kept of each body, bytes
-  std::vector<std::string> redact_headers;  // names in lower case; their values are not kept
+  std::size_t body_limit = 64 << 10;  // kept of each body, bytes
+  std::size_t message_limit = 4096;   // kept of each message of a WebSocket or event stream, bytes
+  // Whose values are not kept; parameters are those of queries, forms and JSON.
+  NamePatterns redact_headers = {"authorization", "proxy-authorization", "*token",
+                                 "*api-key",      "*auth-key",           "*secret",
+                                 "*password"};
+  NamePatterns redact_parameters = {"*token",     "*password", "passwd",    "pwd",
+                                    "*secret",    "*api_key",  "*api-key",  "*apikey",
+                                    "*signature", "sig",       "*session*", "jwt"};
+  NamePatterns redact_cookies = {"*"};
+  Routes routes;
+  std::size_t max_routes = 200;  // told apart in metrics
 };
+// Reads [tracing.http].
+Result<void> read_http(ConfigReader& tracing, HttpOptions& options);
 
 // Of protocols that carry queries.
 struct DatabaseOptions {
   bool enabled = true;
   std::size_t text_limit = 4096;  // kept of each query and of each answer, bytes
   bool redact = true;             // secrets are not kept
+  bool redact_literals = false;   // of statements nothing but the fingerprint is kept
 };
 
 // Of protocols of which nothing but its own fields is kept.

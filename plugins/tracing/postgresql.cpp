@@ -210,7 +210,7 @@ void PostgresqlDialogue::set_query(Exchange& e, std::string_view text, bool trun
     r.query_truncated = true;
     return;
   }
-  r.query = std::move(sql.text);
+  r.query = options_.redact_literals ? sql.fingerprint : std::move(sql.text);
   r.fingerprint = std::move(sql.fingerprint);
   charge(e, r.query.size() + r.fingerprint.size());
 }
@@ -447,7 +447,9 @@ void PostgresqlDialogue::take_error(const Stamp& stamp) {
       body.remove_prefix(1);
       const std::string_view value = take_string(body);
       if (field == 'C') e->record.status = value.substr(0, 5);
-      if (field == 'M') e->record.error_message = value.substr(0, options_.text_limit);
+      // Messages quote literals.
+      if (field == 'M' && !options_.redact_literals)
+        e->record.error_message = value.substr(0, options_.text_limit);
     }
     e->extra.failed = true;
   }
@@ -482,7 +484,8 @@ void PostgresqlDialogue::take_notification(const Stamp& stamp) {
   r.query = "NOTIFY ";
   r.query += take_string(body);
   r.query += ", '";
-  r.query += take_string(body).substr(0, options_.text_limit);
+  const std::string_view payload = take_string(body).substr(0, options_.text_limit);
+  r.query += options_.redact_literals ? redacted : payload;
   r.query += '\'';
   r.response_bytes = parser(Party::server).size();
   link_.publish(std::move(r));

@@ -14,8 +14,6 @@
 namespace trivet::tracing {
 namespace {
 
-constexpr std::string_view redacted = "<redacted>";
-
 // Words that people type, and that a command found half-way is believed by.
 constexpr std::array<std::string_view, 60> known_commands = {
     "ACL",    "APPEND",  "AUTH",     "BLPOP",   "BRPOP",  "CLIENT",    "CLUSTER",    "COMMAND",

@@ -22,6 +22,18 @@ const std::vector<double> database_bounds = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5,
 // Operations past this many share one series; clients choose their names.
 constexpr std::size_t max_database_series = 1024;
 
+constexpr std::size_t max_services = 256;
+constexpr std::string_view unit_suffix = ".service";
+constexpr std::string_view transient_prefix = "run-";  // systemd-run's: a new name each time
+
+// A label's value as long as there are fewer than `most`, else the one that all others share.
+std::string admitted(std::unordered_set<std::string>& values, std::string value, std::size_t most) {
+  if (value.empty() || values.contains(value)) return value;
+  if (values.size() >= most) return "_OTHER";
+  values.insert(value);
+  return value;
+}
+
 bool is_operation(std::string_view name) {
   return !name.empty() && name.size() <= 32 && std::ranges::all_of(name, [](char c) {
     return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ' ' || c == '_' || c == '.';
@@ -30,40 +42,64 @@ bool is_operation(std::string_view name) {
 
 }  // namespace
 
+std::string RequestMetrics::service_of(const std::string& container_id, std::string_view unit) {
+  std::string service;
+  if (!container_id.empty()) {
+    const ContainerRef container = facts_.container(container_id);
+    service = container && !container->name.empty() ? container->name : container_id;
+  } else if (unit.ends_with(unit_suffix) && !unit.starts_with(transient_prefix)) {
+    service = unit.substr(0, unit.size() - unit_suffix.size());
+  }
+  return admitted(services_, std::move(service), max_services);
+}
+
+// Paths that nothing answers to are the client's invention: they get no series of their own.
+std::string RequestMetrics::route_of(const HttpRequest& record) {
+  const unsigned status = record.status.value_or(0);
+  const bool served = status != 0 && status != 400 && status != 404 && status != 405;
+  return admitted(routes_, record.route, served ? max_routes_ : routes_.size());
+}
+
 void RequestMetrics::observe(const HttpRequest& record) {
   const bool server = record.role == "server";
-  const auto known = std::find(methods.begin(), methods.end() - 1, record.method);
-  const auto method = static_cast<unsigned>(known - methods.begin());
-  const unsigned key = (record.status.value_or(0) * methods.size() + method) * 2 + server;
+  const std::string method(
+      *std::find(methods.begin(), methods.end() - 1, std::string_view(record.method)));
+  const std::string status = record.status ? std::to_string(*record.status) : "";
+  const std::string service = service_of(record.container_id, record.unit);
+  const std::string route = server ? route_of(record) : "";
+  std::string key = record.role;
+  for (const std::string* part : {&method, &status, &service, &route}) key.append(1, ' ') += *part;
   Histogram*& series = http_[key];
   if (!series) {
+    Labels labels = {{"http_request_method", method},
+                     {"http_response_status_code", status},
+                     {"service_name", service}};
+    if (server) labels.emplace_back("http_route", route);
     series = &metrics_.histogram(
         server ? "http_server_request_duration_seconds" : "http_client_request_duration_seconds",
         server ? "From the first byte of a request to the last byte of its response, at the server"
                : "From the first byte of a request to the last byte of its response, at the client",
-        bounds,
-        {{"http_request_method", std::string(*known)},
-         {"http_response_status_code", record.status ? std::to_string(*record.status) : ""}});
+        bounds, labels);
   }
   series->observe(static_cast<double>(record.latency.ns) / 1e9);
 }
 
 void RequestMetrics::observe(const RedisRequest& record) {
   if (record.command != "PUSH") {
-    observe_database("redis", record.role, record.command, record.latency);
+    observe_database("redis", record, record.command);
   }
 }
 
 void RequestMetrics::observe(const PostgresqlRequest& record) {
   if (record.operation != "NOTIFICATION") {
-    observe_database("postgresql", record.role, record.operation, record.latency);
+    observe_database("postgresql", record, record.operation);
   }
 }
 
 void RequestMetrics::observe(const MysqlRequest& record) {
   // Some commands have no answer.
   if (record.response_bytes > 0 || !record.error.empty()) {
-    observe_database("mysql", record.role, record.operation, record.latency);
+    observe_database("mysql", record, record.operation);
   }
 }
 
@@ -76,18 +112,23 @@ void RequestMetrics::observe(const DnsRequest& record) {
                  bounds,
                  {{"dns_question_type", record.question_type},
                   {"dns_response_code", record.response_code},
-                  {"error_type", record.error}})
+                  {"error_type", record.error},
+                  {"service_name", service_of(record.container_id, record.unit)}})
       .observe(static_cast<double>(record.latency.ns) / 1e9);
 }
 
-void RequestMetrics::observe_database(std::string_view system, std::string_view role,
-                                      std::string_view operation, Duration latency) {
+void RequestMetrics::observe_database(std::string_view system, const std::string& service,
+                                      std::string_view role, std::string_view operation,
+                                      Duration latency) {
   if (!is_operation(operation)) operation = "_OTHER";
-  std::string key = std::string(role) + '/' + std::string(system) + '/' + std::string(operation);
+  std::string key = std::string(role);
+  for (std::string_view part : {system, operation, std::string_view(service)}) {
+    key.append(1, '/').append(part);
+  }
   auto found = database_.find(key);
   if (found == database_.end()) {
     if (database_.size() >= max_database_series && operation != "_OTHER") {
-      observe_database(system, role, "_OTHER", latency);
+      observe_database(system, service, role, "_OTHER", latency);
       return;
     }
     const bool server = role == "server";
@@ -96,7 +137,9 @@ void RequestMetrics::observe_database(std::string_view system, std::string_view 
         server ? "From the first byte of a query to the last byte of its answer, at the server"
                : "From the first byte of a query to the last byte of its answer, at the client",
         database_bounds,
-        {{"db_operation_name", std::string(operation)}, {"db_system_name", std::string(system)}});
+        {{"db_operation_name", std::string(operation)},
+         {"db_system_name", std::string(system)},
+         {"service_name", service}});
     found = database_.emplace(std::move(key), &series).first;
   }
   found->second->observe(static_cast<double>(latency.ns) / 1e9);

@@ -6,9 +6,12 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
+#include "trivet/facts.h"
 #include "trivet/metrics.h"
 #include "trivet/records/dns_request.h"
+#include "trivet/records/http_message.h"
 #include "trivet/records/http_request.h"
 #include "trivet/records/mysql_request.h"
 #include "trivet/records/postgresql_request.h"
@@ -19,21 +22,38 @@ namespace trivet::tracing {
 
 class RequestMetrics {
  public:
-  explicit RequestMetrics(Metrics& metrics) : metrics_(metrics) {}
+  RequestMetrics(Metrics& metrics, const Facts& facts, std::size_t max_routes)
+      : metrics_(metrics), facts_(facts), max_routes_(max_routes) {}
   void observe(const HttpRequest& record);
+  void observe(const HttpMessage&) {}  // no convention has a metric of them
   void observe(const RedisRequest& record);
   void observe(const PostgresqlRequest& record);
   void observe(const MysqlRequest& record);
   void observe(const DnsRequest& record);
-  void observe(const TlsHandshake&) {}  // no convention has a metric of them
+  void observe(const TlsHandshake&) {}  // nor of these
 
  private:
-  void observe_database(std::string_view system, std::string_view role, std::string_view operation,
-                        Duration latency);
+  // Of protocols that carry queries.
+  template <class Record>
+  void observe_database(std::string_view system, const Record& record, std::string_view operation) {
+    observe_database(system, service_of(record.container_id, record.unit), record.role, operation,
+                     record.latency);
+  }
+  void observe_database(std::string_view system, const std::string& service, std::string_view role,
+                        std::string_view operation, Duration latency);
+  // What a process belongs to: its container's name, else its service; empty where it has neither.
+  std::string service_of(const std::string& container_id, std::string_view unit);
+  std::string route_of(const HttpRequest& record);
 
   Metrics& metrics_;
-  std::unordered_map<unsigned, Histogram*> http_;         // by role, method and status
-  std::unordered_map<std::string, Histogram*> database_;  // by role, system and operation
+  const Facts& facts_;
+  std::size_t max_routes_;
+  // Those that have series of their own.
+  std::unordered_set<std::string> routes_;
+  std::unordered_set<std::string> services_;
+  // By their labels.
+  std::unordered_map<std::string, Histogram*> http_;
+  std::unordered_map<std::string, Histogram*> database_;
 };
 
 }  // namespace trivet::tracing

@@ -7,14 +7,17 @@
 #include <utility>
 
 #include "tracing/fifo.h"
+#include "tracing/ja4.h"
+#include "tracing/tls_crypto.h"
 
 namespace trivet::tracing {
 namespace {
 
 constexpr unsigned record_change_cipher_spec = 20, record_alert = 21, record_handshake = 22,
                    record_data = 23;
-constexpr unsigned client_hello = 1, server_hello = 2;
-constexpr unsigned extension_server_name = 0, extension_alpn = 16, extension_versions = 43;
+constexpr unsigned client_hello = 1, server_hello = 2, certificate = 11;
+constexpr unsigned extension_server_name = 0, extension_signature_algorithms = 13,
+                   extension_alpn = 16, extension_versions = 43;
 constexpr std::size_t record_header = 5;
 constexpr std::size_t max_record = 16384 + 2048;  // RFC 5246, 6.2.3
 // The largest hellos carry post-quantum keys of some KiB.
@@ -77,11 +80,6 @@ std::string name_in(const std::array<std::pair<unsigned, std::string_view>, n>& 
   return hex(value);
 }
 
-// RFC 8701: numbers that clients send so that servers stay tolerant.
-bool is_grease(unsigned value) {
-  return (value & 0x0f0f) == 0x0a0a && value >> 8 == (value & 0xff);
-}
-
 std::string version_name(unsigned version) {
   return version > 0x0300 && version <= 0x0304 ? "1." + std::to_string(version - 0x0301)
          : version == 0x0300                   ? "SSL 3.0"
@@ -139,9 +137,22 @@ class TlsDialogue final : public FifoDialogue<TlsHandshake, Nothing> {
   }
   bool skip(Party, std::uint64_t, const Stamp&) override { return false; }
   void on_lost(Party from, std::uint64_t time_ns) override {
+    settle();
     FifoDialogue::on_lost(from, time_ns);
     // Hellos come once: nothing more can be learnt.
     give_up("gap");
+  }
+  void on_end(std::uint64_t time_ns) override {
+    settle();
+    FifoDialogue::on_end(time_ns);
+  }
+  void close(const char* error) override {
+    settle();
+    FifoDialogue::close(error);
+  }
+  void expire() override {
+    settle();
+    FifoDialogue::expire();
   }
   void restart(Party from) override { sides_[static_cast<unsigned>(from)] = {}; }
   std::size_t memory() const override {
@@ -165,6 +176,13 @@ class TlsDialogue final : public FifoDialogue<TlsHandshake, Nothing> {
     link_.finish();
   }
 
+  // The hellos are complete, and nothing that can be read follows them.
+  void settle() {
+    if (hello_ns_ == 0) return;
+    end_answer(std::exchange(hello_ns_, 0));
+    link_.finish();
+  }
+
   void take_record(Party from, Side& side, const Stamp& stamp) {
     const auto type = static_cast<unsigned char>(side.record[0]);
     const std::string_view content = std::string_view(side.record).substr(record_header);
@@ -178,6 +196,11 @@ class TlsDialogue final : public FifoDialogue<TlsHandshake, Nothing> {
       link_.finish();
       return;
     }
+    // Behind the hellos: a session goes on without a certificate, or the client has taken it.
+    if (hello_ns_ != 0 && (type != record_handshake || from == Party::client)) {
+      settle();
+      return;
+    }
     // For middleboxes (RFC 8446, D.4), and early data.
     if (type == record_change_cipher_spec || (type == record_data && from == Party::client)) return;
     if (type != record_handshake || side.hello.size() + content.size() > max_hello) {
@@ -185,38 +208,56 @@ class TlsDialogue final : public FifoDialogue<TlsHandshake, Nothing> {
       return;
     }
     side.hello.append(content);
-    if (side.hello.size() < 4) return;
-    Reader read(side.hello);
-    const unsigned message = read.number(1);
-    const unsigned length = read.number(3);
-    if (length > max_hello || message != (from == Party::client ? client_hello : server_hello) ||
-        !e) {
-      give_up("malformed");
-      return;
+    while (side.hello.size() >= 4 && link_.in_step(from)) {
+      Reader read(side.hello);
+      const unsigned message = read.number(1);
+      const unsigned length = read.number(3);
+      if (hello_ns_ != 0 && (message != certificate || length > max_hello)) {
+        settle();
+        return;
+      }
+      const unsigned wanted = from == Party::client ? client_hello
+                              : hello_ns_ != 0      ? certificate
+                                                    : server_hello;
+      if (length > max_hello || message != wanted || !e) {
+        give_up("malformed");
+        return;
+      }
+      if (side.hello.size() < 4 + length) return;
+      take_message(from, *e, message, Reader(read.take(length)), stamp);
+      // What follows in the same record is looked at for the sake of a certificate only.
+      side.hello.erase(0, hello_ns_ != 0 ? 4 + length : side.hello.size());
     }
-    if (side.hello.size() < 4 + length) return;
+  }
+
+  void take_message(Party from, Exchange& e, unsigned message, Reader content, const Stamp& stamp) {
     if (from == Party::client) {
-      if (!e->request_done) take_client_hello(*e, Reader(read.take(length)));
+      if (!e.request_done) take_client_hello(e, content);
       end_request(stamp.time_ns);
+    } else if (message == server_hello) {
+      begin_answer(e, stamp.time_ns);
+      take_server_hello(e, content, stamp);
     } else {
-      begin_answer(*e, stamp.time_ns);
-      take_server_hello(*e, Reader(read.take(length)), stamp);
+      take_certificate(e, content);
+      settle();
     }
-    side.hello.clear();
   }
 
   void take_client_hello(Exchange& e, Reader hello) {
     TlsHandshake& r = e.record;
-    const unsigned version = hello.number(2);
+    HelloOffer offer;
+    offer.legacy_version = hello.number(2);
     hello.take(32);
     hello.vector(1);
     for (Reader ciphers = hello.vector(2); !ciphers.empty();) {
-      if (!is_grease(ciphers.number(2))) ++r.ciphers_offered;
+      offer.ciphers.push_back(ciphers.number(2));
+      if (!is_grease(offer.ciphers.back())) ++r.ciphers_offered;
     }
     hello.vector(1);
     for (Reader extensions = hello.vector(2); !extensions.empty();) {
       const unsigned type = extensions.number(2);
       Reader data = extensions.vector(2);
+      offer.extensions.push_back(type);
       if (type == extension_server_name) {
         Reader names = data.vector(2);
         // RFC 6066, 3: a host's name is the only type there is.
@@ -225,15 +266,24 @@ class TlsDialogue final : public FifoDialogue<TlsHandshake, Nothing> {
         for (Reader names = data.vector(2); !names.empty() && r.alpn_offered.size() < max_listed;) {
           r.alpn_offered.emplace_back(names.take(names.number(1)));
         }
+      } else if (type == extension_signature_algorithms) {
+        for (Reader algorithms = data.vector(2); !algorithms.empty();) {
+          offer.signature_algorithms.push_back(algorithms.number(2));
+        }
       } else if (type == extension_versions) {
         for (Reader versions = data.vector(1);
              !versions.empty() && r.versions_offered.size() < max_listed;) {
           const unsigned offered = versions.number(2);
+          offer.versions.push_back(offered);
           if (!is_grease(offered)) r.versions_offered.push_back(version_name(offered));
         }
       }
     }
-    if (r.versions_offered.empty()) r.versions_offered.push_back(version_name(version));
+    if (r.versions_offered.empty()) {
+      r.versions_offered.push_back(version_name(offer.legacy_version));
+    }
+    if (!r.alpn_offered.empty()) offer.first_alpn = r.alpn_offered.front();
+    r.ja4 = ja4(offer);
   }
 
   void take_server_hello(Exchange& e, Reader hello, const Stamp& stamp) {
@@ -256,11 +306,26 @@ class TlsDialogue final : public FifoDialogue<TlsHandshake, Nothing> {
       }
     }
     r.version = version_name(version);
-    end_answer(stamp.time_ns);
-    link_.finish();
+    hello_ns_ = stamp.time_ns;
+    // From 1.3 on certificates are encrypted.
+    if (version >= 0x0304) settle();
+  }
+
+  void take_certificate(Exchange& e, Reader message) {
+    Reader chain = message.vector(3);
+    auto first = read_certificate(chain.take(chain.number(3)));
+    if (!first) return;
+    TlsHandshake& r = e.record;
+    r.certificate_subject = std::move(first->subject);
+    r.certificate_issuer = std::move(first->issuer);
+    r.certificate_names = std::move(first->names);
+    r.certificate_not_before = std::move(first->not_before);
+    r.certificate_not_after = std::move(first->not_after);
   }
 
   Side sides_[2];  // by party
+  std::uint64_t hello_ns_ =
+      0;  // when the server's hello was complete, while a certificate may come
 };
 
 }  // namespace

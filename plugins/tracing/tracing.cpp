@@ -23,9 +23,6 @@ constexpr std::uint32_t open_bytes = 16 << 20;
 // Resolvers ask again after some seconds; no server answers later than this.
 constexpr std::uint64_t datagram_timeout_ns = 10'000'000'000;
 
-const std::vector<std::string> default_redact_headers = {"authorization", "proxy-authorization",
-                                                         "cookie", "set-cookie"};
-
 std::uint64_t boot_time_ns() {
   timespec now{};
   clock_gettime(CLOCK_BOOTTIME, &now);
@@ -37,8 +34,9 @@ std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// [tracing.NAME] of a protocol that carries queries.
-Result<void> read_database(ConfigReader& read, const char* name, DatabaseOptions& options) {
+// [tracing.NAME] of a protocol that carries queries; in SQL there are literals.
+Result<void> read_database(ConfigReader& read, const char* name, DatabaseOptions& options,
+                           bool has_literals) {
   auto table = read.table(name);
   if (!table) return {};
   std::int64_t text_limit = static_cast<std::int64_t>(options.text_limit);
@@ -46,6 +44,7 @@ Result<void> read_database(ConfigReader& read, const char* name, DatabaseOptions
   read_table("enabled", options.enabled);
   read_table.range("text_limit", text_limit, 0, 1 << 20);
   read_table("redact", options.redact);
+  if (has_literals) read_table("redact_literals", options.redact_literals);
   options.text_limit = static_cast<std::size_t>(text_limit);
   return read_table.finish();
 }
@@ -69,8 +68,6 @@ Result<void> Tracing::configure(const Config& config) {
   Options options;
   std::int64_t memory_limit = 128 << 20;
   double request_timeout = 60;
-  std::int64_t body_limit = static_cast<std::int64_t>(options.http.body_limit);
-  options.http.redact_headers = default_redact_headers;
 
   ConfigReader read(config);
   read.known("enabled");
@@ -79,27 +76,15 @@ Result<void> Tracing::configure(const Config& config) {
   if (!read.failed() && !(request_timeout >= 1 && request_timeout <= 86400)) {
     read.fail("request_timeout", Error{"request_timeout must be from 1 to 86400 seconds"});
   }
-  if (auto http = read.table("http")) {
-    ConfigReader read_http(*http);
-    read_http("enabled", options.http.enabled);
-    read_http.range("body_limit", body_limit, 0, 16 << 20);
-    read_http("redact_headers", options.http.redact_headers);
-    if (auto done = read_http.finish(); !done) return done;
-  }
-  if (auto done = read_database(read, "redis", options.redis); !done) return done;
-  if (auto done = read_database(read, "postgresql", options.postgresql); !done) return done;
-  if (auto done = read_database(read, "mysql", options.mysql); !done) return done;
+  if (auto done = read_http(read, options.http); !done) return done;
+  if (auto done = read_database(read, "redis", options.redis, false); !done) return done;
+  if (auto done = read_database(read, "postgresql", options.postgresql, true); !done) return done;
+  if (auto done = read_database(read, "mysql", options.mysql, true); !done) return done;
   if (auto done = read_plain(read, "dns", options.dns); !done) return done;
   if (auto done = read_plain(read, "tls", options.tls); !done) return done;
   if (auto done = read.finish(); !done) return done;
 
-  for (std::string& name : options.http.redact_headers) {
-    std::ranges::transform(name, name.begin(), [](char c) {
-      return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    });
-  }
   memory_limit_ = static_cast<std::size_t>(memory_limit);
-  options.http.body_limit = static_cast<std::size_t>(body_limit);
   options.request_timeout_ns = static_cast<std::uint64_t>(std::llround(request_timeout * 1e9));
   options_ = std::move(options);
   return {};
@@ -132,7 +117,8 @@ Result<void> Tracing::start(Host& host) {
   datagrams_ =
       std::make_unique<Datagrams>(std::min(options_.request_timeout_ns, datagram_timeout_ns),
                                   [this](DnsRequest record) { publish(std::move(record)); });
-  request_metrics_ = std::make_unique<RequestMetrics>(host.metrics());
+  request_metrics_ =
+      std::make_unique<RequestMetrics>(host.metrics(), host.facts(), options_.http.max_routes);
   host.on<socket_payload_event>([this](const Event<socket_payload_event>& event) {
     if (event.data.flags & PAYLOAD_DATAGRAM) {
       const std::string_view bytes = text_of(event.tail).substr(0, event.data.captured_bytes);

@@ -23,14 +23,15 @@ PLACES = {
     r"sqlite3\.h": ("core/query/", "tests/"),
     r"nlohmann/": ("core/", "plugins/security/", "tests/"),
     r"seccomp\.h": ("core/broker/",),
-    r"zstd\.h": ("core/records/", "plugins/tracing/"),
-    r"zlib\.h": ("plugins/tracing/",),
+    r"zstd\.h": ("core/records/", "plugins/tracing/", "tests/"),
+    r"zlib\.h|brotli/": ("plugins/tracing/", "tests/"),
+    r"openssl/": ("plugins/tracing/",),
     r"xxhash\.h": ("core/records/", "tests/"),
     r"doctest/": ("tests/",),
 }
-# Each of these is included by one file of a room, beside the tests.
+# Each of these is included by one file of each of its places, beside the tests.
 ONCE = (r"boost/dll", r"boost/program_options", r"toml\+\+/", r"yaml-cpp/", r"re2/",
-        r"prometheus/exposer", r"seccomp\.h", r"zstd\.h", r"zlib\.h", r"xxhash\.h")
+        r"prometheus/exposer", r"seccomp\.h", r"zstd\.h", r"xxhash\.h", r"zlib\.h", r"brotli/", r"openssl/x509")
 
 
 def project_header(path, name):
@@ -116,10 +117,12 @@ def main():
                 faults.append(here + fault)
             for pattern in ONCE:
                 if not header and re.match(pattern, name) and path.parts[0] != "tests":
-                    users[pattern, path.parts[:2]].add(path.as_posix())
-    for (pattern, _), paths in users.items():
-        if len(paths) > 1:
-            faults.append(f"{', '.join(sorted(paths))}: {pattern} is included in {len(paths)} files; one may")
+                    users[pattern].add(path.as_posix())
+    for pattern, paths in users.items():
+        rooms = collections.Counter(path.rpartition("/")[0] for path in paths)
+        if any(files > 1 for files in rooms.values()):
+            faults.append(f"{', '.join(sorted(paths))}: {pattern} is included in several files of one "
+                          "place; one may")
     tree.finish(faults)
 
 

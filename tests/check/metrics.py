@@ -9,9 +9,9 @@ NAME = re.compile(r'"((?:trivet|hubble|http|db|dns|process)_[a-z0-9_]+)"')
 ROW = re.compile(r"^\| `([a-z0-9_]+)` \|", re.M)
 # Names of the same form that are no metrics: tables, labels, programs, symbols.
 OTHER = {"db_operation_name", "db_system_name", "dns_question_type", "dns_requests",
-         "dns_response_code", "http_requests", "http_request_method", "http_response_status_code",
-         "process_exec", "process_exit", "process_fork", "process_snapshot", "process_vm_readv",
-         "process_vm_writev", "trivet_plugin_create"}
+         "dns_response_code", "http_messages", "http_requests", "http_request_method",
+         "http_response_status_code", "http_route", "process_exec", "process_exit", "process_fork",
+         "process_snapshot", "process_vm_readv", "process_vm_writev", "trivet_plugin_create"}
 
 
 def main():

@@ -41,6 +41,7 @@ Options only_this() {
   Options options;
   const std::string_view name = TRIVET_PROTOCOL;
   options.http.enabled = name == "http";
+  options.http.body_limit = options.http.message_limit = 64;
   options.redis = {.enabled = name == "redis", .text_limit = 64};
   options.postgresql = {.enabled = name == "postgresql", .text_limit = 64};
   options.mysql = {.enabled = name == "mysql", .text_limit = 64};

@@ -91,6 +91,24 @@ TEST_CASE("a connection cut into segments at any byte gives the same records") {
   }
 }
 
+TEST_CASE("trailers are told apart from headers; malformed ones are left out") {
+  const std::string chunked = " HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n";
+  const std::string status = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
+  Wire wire;
+  wire.client("POST /1" + chunked + "Digest: abc\r\nX-Auth-Token: s3cret\r\n\r\n");
+  wire.server(status + "grpc-status: 0\r\n\r\n");
+  wire.client("POST /2" + chunked + "no field\r\n\r\n");
+  wire.server(ok("x"));
+  REQUIRE(wire.records.size() == 2);
+  using Field = std::pair<std::string, Scalar>;
+  CHECK(wire.records[0].request_trailers.items ==
+        std::vector<Field>{{"digest", "abc"}, {"x-auth-token", "<redacted>"}});
+  CHECK(wire.records[0].response_trailers.items == std::vector<Field>{{"grpc-status", "0"}});
+  CHECK(wire.records[0].request_headers.items.size() == 1);
+  CHECK(wire.records[1].request_trailers.items.empty());
+  CHECK(wire.records[1].error == "");
+}
+
 TEST_CASE("a body up to the close ends with FIN, and with nothing else") {
   Wire wire;
   wire.client("GET / HTTP/1.0\r\n\r\n");
@@ -168,17 +186,28 @@ TEST_CASE("bodies are kept up to the limit, their sizes are exact") {
   CHECK(wire.records[0].error == "");
 }
 
-TEST_CASE("what an Upgrade or CONNECT leads to is not followed") {
+TEST_CASE("what an Upgrade or CONNECT leads to is found out anew") {
   for (bool upgrade : {true, false}) {
+    CAPTURE(upgrade);
     Wire wire;
-    wire.client(upgrade ? "GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
-                        : "CONNECT example.org:443 HTTP/1.1\r\n\r\n");
-    wire.server(upgrade
-                    ? "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x05hello"
-                    : "HTTP/1.1 200 Connection established\r\n\r\n\x16\x03\x01");
+    wire.client(upgrade ? "GET /other HTTP/1.1\r\nUpgrade: noise\r\nConnection: Upgrade\r\n\r\n"
+                        : "CONNECT example.org:80 HTTP/1.1\r\n\r\n");
+    wire.server(upgrade ? "HTTP/1.1 101 Switching Protocols\r\nUpgrade: noise\r\n\r\n"
+                        : "HTTP/1.1 200 Connection established\r\n\r\n");
     REQUIRE(wire.records.size() == 1);
     CHECK(wire.records[0].status == (upgrade ? 101u : 200u));
-    CHECK(wire.conversation.finished());
+    SUBCASE("HTTP") {
+      wire.client(get("/within"));
+      wire.server(ok("x"));
+      REQUIRE(wire.records.size() == 2);
+      CHECK(wire.records[1].path == "/within");
+      CHECK(wire.records[1].status == 200u);
+    }
+    SUBCASE("nothing known") {
+      wire.client("\x81\x05hello");
+      CHECK(wire.records.size() == 1);
+      CHECK(wire.conversation.finished());
+    }
   }
 }
 

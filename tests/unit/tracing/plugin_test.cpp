@@ -84,7 +84,8 @@ struct Started {
   explicit Started(const std::string& toml = "enabled = true") {
     host.declare_map("verdicts", 8, 4);
     curl = host.facts().add(tree({.name = "curl", .exe = "/usr/bin/curl"}));
-    nginx = host.facts().add(tree({.name = "nginx", .exe = "/usr/sbin/nginx"}));
+    nginx =
+        host.facts().add(tree({.name = "nginx", .exe = "/usr/sbin/nginx", .unit = "web.service"}));
     REQUIRE(plugin.configure(host.config(toml)));
     REQUIRE(plugin.start(host));
   }
@@ -129,10 +130,13 @@ TEST_CASE("a request over loopback gives a record at each end, with its process"
   CHECK(client.role == "client");
   CHECK(client.process == "curl");
   CHECK(client.peer_port == server_port);
-  CHECK(client.request_headers.items.at(1).second == Scalar("<redacted>"));
-  const Labels labels = {{"http_request_method", "GET"}, {"http_response_status_code", "200"}};
-  CHECK(t.host.metrics().observations("http_server_request_duration_seconds", labels) == 1);
+  CHECK(client.request_headers.items.at(1).second == Scalar("a=<redacted>"));
+  Labels labels = {
+      {"http_request_method", "GET"}, {"http_response_status_code", "200"}, {"service_name", ""}};
   CHECK(t.host.metrics().observations("http_client_request_duration_seconds", labels) == 1);
+  labels.back().second = "web";
+  labels.emplace_back("http_route", "/hello");
+  CHECK(t.host.metrics().observations("http_server_request_duration_seconds", labels) == 1);
 }
 
 TEST_CASE("a record waits a moment for its process") {
@@ -293,6 +297,31 @@ TEST_CASE("an event that claims more bytes than it has is not believed") {
   CHECK(t.host.metrics().value("trivet_tracing_connections") == 0);
 }
 
+TEST_CASE("requests count by route, up to a number; what nothing answers to makes no route") {
+  Started t("[http]\nmax_routes = 2\nroutes = [\"/files/{path...}\"]");
+  Loopback wire(t.host);
+  wire.segment(true, "GET /nowhere/7 HTTP/1.1\r\n\r\n");
+  wire.owner(true, PAYLOAD_SENT, t.curl);
+  wire.owner(false, PAYLOAD_RECEIVED, t.nginx);
+  wire.segment(false, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+  for (const char* path : {"/users/1", "/users/2", "/files/a/b", "/files/c", "/third", "/fourth"}) {
+    wire.segment(true, std::string("GET ") + path + " HTTP/1.1\r\n\r\n");
+    wire.segment(false, response);
+  }
+  const auto observed = [&](const char* route, const char* status) {
+    return t.host.metrics().observations("http_server_request_duration_seconds",
+                                         {{"http_request_method", "GET"},
+                                          {"http_response_status_code", status},
+                                          {"service_name", "web"},
+                                          {"http_route", route}});
+  };
+  CHECK(observed("/users/{id}", "200") == 2);
+  CHECK(observed("/files/{path...}", "200") == 2);
+  CHECK(observed("_OTHER", "200") == 2);
+  CHECK(observed("_OTHER", "404") == 1);
+  CHECK(t.host.records<HttpRequest>()[0].route == "/nowhere/{id}");
+}
+
 TEST_CASE("the configuration is checked to the key") {
   FakeHost host;
   Tracing plugin;
@@ -306,6 +335,15 @@ TEST_CASE("the configuration is checked to the key") {
       {"[http]\nbody_limit = \"many\"", "trivet.toml:2:"},
       {"[http]\nbody_limits = 5", "body_limit"},
       {"[http]\nredact_headers = 5", "trivet.toml:2:"},
+      {"[http]\nredact_headers = [\"Cookie: a\"]",
+       "trivet.toml:2:18: redact_headers: \"Cookie: a\" is no name: these lists have names only, "
+       "without values; write \"Cookie\""},
+      {"[http]\nredact_parameters = [\"\"]", "trivet.toml:2:21: redact_parameters: an empty name"},
+      {"[http]\nredact_cookies = [\"a;b\"]", "trivet.toml:2:18: redact_cookies: "},
+      {"[http]\nredact_bodies = true", "redact_bodies"},
+      {"[http]\nroutes = [\"/users/*\"]", "trivet.toml:2:10: routes: \"/users/*\": a placeholder"},
+      {"[http]\nmessage_limit = -1", "trivet.toml:2:"},
+      {"[redis]\nredact_literals = true", "redact_literals"},
   };
   for (const auto& row : table) {
     CAPTURE(row.toml);

@@ -64,6 +64,18 @@ void connect(Postgresql& wire) {
 
 }  // namespace
 
+TEST_CASE("no literal of a statement is kept where the operator says so") {
+  Postgresql wire(true, {.postgresql = {.redact_literals = true}});
+  connect(wire);
+  wire.client(query("SELECT name FROM users WHERE mail = 'joe@example.org' AND id = 42"));
+  wire.server(done("SELECT 0") + ready());
+  wire.server(message('A', number(7) + z("news") + z("joe@example.org")));
+  REQUIRE(wire.records.size() == 3);
+  CHECK(wire.records[1].query == "SELECT name FROM users WHERE mail = ? AND id = ?");
+  CHECK(wire.records[1].query == wire.records[1].fingerprint);
+  CHECK(wire.records[2].query.find("joe") == std::string::npos);
+}
+
 TEST_CASE("a connection's start and a simple query become records") {
   Postgresql wire;
   connect(wire);

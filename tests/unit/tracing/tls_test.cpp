@@ -72,9 +72,29 @@ TEST_CASE("TLS 1.2 tells the chosen application protocol; hellos may go over sev
   const std::string hello = client_hello();
   wire.client(record(22, hello.substr(0, 7)) + record(22, hello.substr(7)));
   wire.server(record(22, server_hello(0xc02f, extension(16, vector(vector("h2", 1), 2)))));
+  CHECK(wire.records.empty());  // a certificate may follow
+  SUBCASE("none follows") {
+    wire.server(record(22, handshake(12, "key exchange")));
+  }
+  SUBCASE("a session goes on") {
+    wire.server(record(20, "\1"));
+  }
+  SUBCASE("what follows is none") {
+    wire.server(record(22, handshake(11, vector(vector("no certificate", 3), 3))));
+  }
+  SUBCASE("the connection ends") {
+    wire.conversation.close("closed");
+  }
+  SUBCASE("it is lost") {
+    wire.server(record(22, "lost"), true);
+    wire.server(record(22, handshake(12, "key exchange")));
+  }
   REQUIRE(wire.records.size() == 1);
   CHECK(wire.records[0].version == "1.2");
   CHECK(wire.records[0].alpn == "h2");
+  CHECK(wire.records[0].error == "");
+  CHECK(wire.records[0].latency.ns == ms);
+  CHECK(wire.conversation.finished());
 }
 
 TEST_CASE("a server that asks for another hello is waited for") {

@@ -33,12 +33,17 @@ class WireOf : public Conversation::Listener {
   }
 
   void on_exchange(AnyRequest record) override {
-    records.push_back(std::move(std::get<Record>(record)));
+    if (auto* message = std::get_if<HttpMessage>(&record)) {
+      messages.push_back(std::move(*message));
+    } else {
+      records.push_back(std::move(std::get<Record>(record)));
+    }
   }
   void on_need(Need now) override { need = now; }
 
   std::uint64_t now_ns = 1000 * ms;
   std::vector<Record> records;
+  std::vector<HttpMessage> messages;
   Need need = Need::unknown;
   bool known_from_start = true;
   std::uint32_t unseen = 0;  // of the next segment: not captured

@@ -7,6 +7,7 @@
 #include "trivet/records/alert.h"
 #include "trivet/records/dns_request.h"
 #include "trivet/records/flow.h"
+#include "trivet/records/http_message.h"
 #include "trivet/records/http_request.h"
 #include "trivet/records/mysql_request.h"
 #include "trivet/records/postgresql_request.h"
@@ -16,10 +17,10 @@
 namespace trivet {
 
 inline auto all_record_schemas() {
-  return std::to_array<const RecordSchema*>({&Alert::schema(), &HttpRequest::schema(),
-                                             &RedisRequest::schema(), &PostgresqlRequest::schema(),
-                                             &MysqlRequest::schema(), &DnsRequest::schema(),
-                                             &TlsHandshake::schema(), &Flow::schema()});
+  return std::to_array<const RecordSchema*>(
+      {&Alert::schema(), &HttpRequest::schema(), &HttpMessage::schema(), &RedisRequest::schema(),
+       &PostgresqlRequest::schema(), &MysqlRequest::schema(), &DnsRequest::schema(),
+       &TlsHandshake::schema(), &Flow::schema()});
 }
 
 }  // namespace trivet

@@ -16,6 +16,9 @@ namespace trivet {
   X(R, std::string, version, none, detail, "network.protocol.version", "HTTP version: 1.0 or 1.1") \
   X(R, std::string, method, none, always, "http.request.method", "Method")                         \
   X(R, std::string, path, none, always, "url.path", "Request target up to the question mark")      \
+  X(R, std::string, route, none, detail, "http.route",                                             \
+    "Path with identifiers as placeholders, or the pattern of tracing.http.routes that it "        \
+    "matches")                                                                                     \
   X(R, std::string, query, none, detail, "url.query", "Request target behind the question mark")   \
   X(R, std::string, host, none, detail, "server.address", "Host header")                           \
   X(R, std::string, user_agent, none, detail, "user_agent.original", "User-Agent header")          \
@@ -31,9 +34,19 @@ namespace trivet {
   X(R, std::uint64_t, response_body_bytes, bytes, always, "http.response.body.size",               \
     "Size of the response body on the wire, without chunk framing")                                \
   X(R, std::string, request_body, none, detail, "", "Request body up to the limit")                \
+  X(R, std::string, request_body_decoded, none, detail, "",                                        \
+    "Content codings that were undone in request_body, as gzip or br; empty if it is as sent")     \
   X(R, bool, request_body_truncated, none, detail, "", "Whether request_body lacks bytes")         \
   X(R, std::string, response_body, none, detail, "", "Response body up to the limit")              \
+  X(R, std::string, response_body_decoded, none, detail, "",                                       \
+    "Content codings that were undone in response_body")                                           \
   X(R, bool, response_body_truncated, none, detail, "", "Whether response_body lacks bytes")       \
+  X(R, std::optional<std::uint32_t>, response_events, none, detail, "",                            \
+    "Server-sent events in the response; none if it is no event stream, or was not seen whole")    \
+  X(R, ::trivet::Fields, request_trailers, none, detail, "",                                       \
+    "Fields behind the last chunk of the request")                                                 \
+  X(R, ::trivet::Fields, response_trailers, none, detail, "",                                      \
+    "Fields behind the last chunk of the response")                                                \
   TRIVET_EXCHANGE_COLUMNS(X, R)
 
 TRIVET_RECORD(HttpRequest, "http_requests", 1, "HTTP/1.x exchanges", TRIVET_HTTP_REQUEST_COLUMNS);

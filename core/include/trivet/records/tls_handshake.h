@@ -22,6 +22,17 @@ namespace trivet {
   X(R, std::vector<std::string>, versions_offered, none, detail, "",                              \
     "Versions that the client offered")                                                           \
   X(R, std::uint32_t, ciphers_offered, none, detail, "", "Cipher suites that the client offered") \
+  X(R, std::string, ja4, none, detail, "", "JA4 fingerprint of the client's hello")               \
+  X(R, std::string, certificate_subject, none, detail, "tls.server.subject",                      \
+    "Whom the server's certificate names (RFC 2253); hidden in 1.3")                              \
+  X(R, std::string, certificate_issuer, none, detail, "tls.server.issuer",                        \
+    "Who issued it (RFC 2253); hidden in 1.3")                                                    \
+  X(R, std::vector<std::string>, certificate_names, none, detail, "",                             \
+    "Its alternative names: hosts, addresses, e-mail, URIs; hidden in 1.3")                       \
+  X(R, std::string, certificate_not_before, none, detail, "tls.server.not_before",                \
+    "Since when it is valid (RFC 3339); hidden in 1.3")                                           \
+  X(R, std::string, certificate_not_after, none, detail, "tls.server.not_after",                  \
+    "Until when it is valid (RFC 3339); hidden in 1.3")                                           \
   X(R, bool, retried, none, detail, "", "Whether the server asked for another ClientHello")       \
   X(R, std::string, alert, none, always, "", "Alert that came in the clear instead, by name")     \
   TRIVET_EXCHANGE_COLUMNS(X, R)
