@@ -24,11 +24,12 @@ PLACES = {
     r"seccomp\.h": ("core/broker/",),
     r"zstd\.h": ("core/records/",),
     r"xxhash\.h": ("core/records/", "tests/"),
+    r"curl/": ("core/outputs/",),
     r"doctest/": ("tests/",),
 }
 # Each of these is included by one file beside the tests.
 ONCE = (r"boost/dll", r"boost/program_options", r"toml\+\+/", r"yaml-cpp/", r"re2/",
-        r"prometheus/exposer", r"seccomp\.h", r"zstd\.h", r"xxhash\.h")
+        r"prometheus/exposer", r"seccomp\.h", r"zstd\.h", r"xxhash\.h", r"curl/")
 
 
 def project_header(path, name):
