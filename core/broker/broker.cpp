@@ -248,12 +248,12 @@ Result<int> launch(const BrokerOptions& options, const std::function<int(Client&
   if (auto opened = open(api, "api", options.api_socket); !opened) {
     return std::move(opened).error();
   }
-  const auto open_spill_folder = [&]() -> Result<UniqueFd> {
-    if (options.spill_folder.empty()) return UniqueFd();
+  // Made here, while root can still give them to main.
+  for (const auto& folder : options.offer.folders) {
     TrustedFiles folders(trusted_owners(options.build_tree), options.warn);
-    return open_owned_folder(options.spill_folder, options.uid, options.gid, folders,
-                             "records.spill");
-  };
+    auto made = open_owned_folder(folder.path, options.uid, options.gid, folders, folder.setting);
+    if (!made) return std::move(made).error();
+  }
   // Since 5.11 maps are charged to the cgroup instead; without CAP_SYS_RESOURCE it cannot be
   // raised.
   rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
@@ -269,13 +269,17 @@ Result<int> launch(const BrokerOptions& options, const std::function<int(Client&
   UniqueFd signal_fd(::signalfd(-1, &handled, SFD_CLOEXEC));
   if (!signal_fd) return system_error(errno, "cannot wait for signals");
 
+  Programs programs;
+  if (options.programs) {
+    auto runner = Programs::with_runner(options.uid, options.gid);
+    if (!runner) return std::move(runner).error();
+    programs = std::move(*runner);
+  }
   std::map<ListenSocket, int> listeners;
   if (control) listeners.emplace(ListenSocket::control, control->fd());
   if (api) listeners.emplace(ListenSocket::api, api->fd());
-  Server server(options);
+  Server server(options, programs);
   for (Restarts restarts(options.restarts_a_minute);; restarts.count()) {
-    auto spill_folder = open_spill_folder();
-    if (!spill_folder) return std::move(spill_folder).error();
     auto begun = begin_main(options, main, restarts.number());
     if (!begun) return std::move(begun).error();
     if (restarts.number() == 0) {
@@ -285,7 +289,7 @@ Result<int> launch(const BrokerOptions& options, const std::function<int(Client&
         return std::move(confined).error();
       }
     }
-    server.begin(listeners, std::move(*spill_folder));
+    server.begin(listeners);
     Session session(server, std::move(begun->socket), signal_fd.get(), begun->pid);
     int status = session.run();
     if (WIFEXITED(status)) return WEXITSTATUS(status);

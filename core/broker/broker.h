@@ -12,38 +12,47 @@
 #include <vector>
 
 #include "broker/client.h"
+#include "broker/programs.h"
 #include "trivet/result.h"
 
 namespace trivet::broker {
 
-// What a changed configuration changes for the broker.
-struct ReloadedOptions {
-  std::vector<std::string> files;    // as in BrokerOptions
-  std::vector<std::string> plugins;  // as in BrokerOptions
+// A folder that main may write, see open_owned_folder(), and the setting that names it.
+struct ConfiguredFolder {
+  std::string path;
+  std::string setting;
+};
+
+// What the configuration offers main, and a changed one changes.
+struct Offer {
+  // Files and folders that main may have opened: the configuration file and what it names.
+  std::vector<std::string> files;
+  // Plugins that the configuration enables: only their objects are loaded.
+  std::vector<std::string> plugins;
+  std::vector<ConfiguredFolder> folders;
+  std::vector<ConfiguredProgram> programs;
 };
 
 // Settings of one run. Paths are absolute.
 struct BrokerOptions {
   std::string plugin_directory;
-  // Files and folders that main may have opened: the configuration file and what it names.
-  std::vector<std::string> files;
-  // Plugins that the configuration enables: only their objects are loaded.
-  std::vector<std::string> plugins;
+  Offer offer;
   // False: files must belong to root. True: they may also belong to the user who called sudo.
   bool build_tree = false;
   std::string control_socket;          // empty: none
   std::string api_socket;              // likewise
   std::string control_group = "root";  // of both
-  std::string spill_folder;            // main's own, see open_owned_folder(); empty: none
   // Both processes keep only the capabilities and system calls that they need, for good: the
   // calling process too. False where it has other work to do after the run.
   bool confined = true;
   // How often in a minute main is started again where a signal has ended it.
   unsigned restarts_a_minute = 0;
+  // Whether programs may be started: a third process is there for that.
+  bool programs = false;
   uid_t uid = 65534;  // of main; never 0
   gid_t gid = 65534;
   // Reads the configuration again in the broker. Unset: reload changes nothing.
-  std::function<Result<ReloadedOptions>()> reload;
+  std::function<Result<Offer>()> reload;
   // Told what a person should know but what stops nothing. Unset: said nowhere.
   std::function<void(std::string_view)> warn;
 };

@@ -106,8 +106,12 @@ Result<UniqueFd> Client::api_listener() {
   return take_fd(ask(socket_.get(), mutex_, ListenerRequest{ListenSocket::api}));
 }
 
-Result<UniqueFd> Client::spill_folder() {
-  return take_fd(ask(socket_.get(), mutex_, SpillFolderRequest{}));
+Result<UniqueFd> Client::owned_folder(const std::string& path) {
+  return take_fd(ask(socket_.get(), mutex_, OwnedFolderRequest{path}));
+}
+
+Result<UniqueFd> Client::start_program(const std::string& output) {
+  return take_fd(ask(socket_.get(), mutex_, StartProgramRequest{output}));
 }
 
 Result<void> Client::ready() {

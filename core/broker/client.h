@@ -81,8 +81,11 @@ class Client {
   Result<std::vector<std::string>> plugin_names();
   Result<UniqueFd> open_plugin(const std::string& name);
 
-  // The folder of records.spill, which main may write, open for reading; once.
-  Result<UniqueFd> spill_folder();
+  // A folder that the configuration lets main write, open for reading; made if it is missing.
+  Result<UniqueFd> owned_folder(const std::string& path);
+  // Starts the program of that output anew; the writing end of its standard input, which does not
+  // block.
+  Result<UniqueFd> start_program(const std::string& output);
   // The listening control socket, and that of the API; each once.
   Result<UniqueFd> control_listener();
   Result<UniqueFd> api_listener();

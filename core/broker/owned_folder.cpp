@@ -45,8 +45,14 @@ Result<UniqueFd> open_owned_folder(const std::string& path, uid_t uid, gid_t gid
       return Error{setting + ": " + path + " is no folder, or a link to one", ENOTDIR};
     return system_error(errno, setting + ": cannot open " + path);
   }
-  if (made && ::fchown(folder.get(), uid, gid) != 0)
-    return system_error(errno, setting + ": cannot give " + path + " to the main process");
+  if (made && ::fchown(folder.get(), uid, gid) != 0) {
+    const int error = errno;
+    // Else the next start would find a folder of the wrong user.
+    (void)::unlinkat(parent->get(), name.c_str(), AT_REMOVEDIR);
+    return Error{setting + ": " + path + " is missing, and only a start can make it: restart " +
+                     "trivet, or install -d -m 700 -o " + std::to_string(uid) + " " + path,
+                 error};
+  }
   struct stat status {};
   if (::fstat(folder.get(), &status) != 0)
     return system_error(errno, setting + ": cannot examine " + path);

@@ -127,6 +127,19 @@ void read(Reader& in, ProcessFileRequest& request) {
   request.executable = in.flag();
 }
 
+void write(Writer& out, const OwnedFolderRequest& request) {
+  out.text(request.path);
+}
+void read(Reader& in, OwnedFolderRequest& request) {
+  request.path = in.text(max_path);
+}
+void write(Writer& out, const StartProgramRequest& request) {
+  out.text(request.name);
+}
+void read(Reader& in, StartProgramRequest& request) {
+  request.name = in.text(max_name);
+}
+
 void write(Writer& out, const ListenerRequest& request) {
   out.number(static_cast<std::uint8_t>(request.socket));
 }

@@ -63,14 +63,19 @@ struct ProcessFileRequest {
   std::uint64_t start_ns = 0;
   bool executable = false;  // else its environment
 };
-struct SpillFolderRequest {};
+struct OwnedFolderRequest {
+  std::string path;
+};
+struct StartProgramRequest {
+  std::string name;
+};
 
 // The place in this list is the request's number on the wire.
 using Request =
     std::variant<LoadRequest, UnloadRequest, LanesRequest, IterateRequest, OpenConfiguredRequest,
                  ListConfiguredRequest, ReloadRequest, PluginNamesRequest, OpenPluginRequest,
                  ListenerRequest, ReadyRequest, CommitReloadRequest, ContainerStateRequest,
-                 ProcessFileRequest, SpillFolderRequest>;
+                 ProcessFileRequest, OwnedFolderRequest, StartProgramRequest>;
 
 // A map as an answer describes it; its descriptor has the same place in Answer::fds.
 struct MapDescription {

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "broker/host_state.h"
+#include "broker/owned_folder.h"
 #include "plugins/elf.h"
 #include "plugins/manifest.h"
 
@@ -49,14 +50,14 @@ void notify_ready() {
 
 }  // namespace
 
-Server::Server(const BrokerOptions& options)
+Server::Server(const BrokerOptions& options, Programs& programs)
     : options_(options),
-      in_force_{options.files, options.plugins},
-      trusted_(trusted_owners(options.build_tree), options.warn) {}
+      in_force_(options.offer),
+      trusted_(trusted_owners(options.build_tree), options.warn),
+      programs_(programs) {}
 
-void Server::begin(std::map<ListenSocket, int> listeners, UniqueFd spill_folder) {
+void Server::begin(std::map<ListenSocket, int> listeners) {
   listeners_ = std::move(listeners);
-  spill_folder_ = std::move(spill_folder);
   on_trial_.reset();
   // It reads the configuration as it is now, not as it was when the one before began.
   if (last_handle_ != 0 && options_.reload) {
@@ -238,10 +239,30 @@ Result<Answer> Server::handle(const ListenerRequest& request) {
   return with_fd(std::move(copy));
 }
 
-Result<Answer> Server::handle(const SpillFolderRequest&) {
-  if (!spill_folder_) return Error{"there is no folder for records, or it was handed out", ENOENT};
-  // Not a copy: main's lock on the folder must end with main.
-  return with_fd(std::move(spill_folder_));
+Result<Answer> Server::handle(const OwnedFolderRequest& request) {
+  for (const Offer* offer : {&in_force_, on_trial_ ? &*on_trial_ : nullptr}) {
+    if (!offer) continue;
+    for (const auto& folder : offer->folders) {
+      if (folder.path != request.path) continue;
+      // Opened for main alone: its lock on the folder ends with main.
+      auto opened =
+          open_owned_folder(folder.path, options_.uid, options_.gid, trusted_, folder.setting);
+      if (!opened) return std::move(opened).error();
+      return with_fd(std::move(*opened));
+    }
+  }
+  return Error{"the configuration lets nobody write " + request.path, EACCES};
+}
+
+Result<Answer> Server::handle(const StartProgramRequest& request) {
+  if (!loading_) return Error{"trivet is stopping", ECANCELED};
+  for (const auto& program : in_force_.programs) {
+    if (program.name != request.name) continue;
+    auto input = programs_.start(program, trusted_);
+    if (!input) return std::move(input).error();
+    return with_fd(std::move(*input));
+  }
+  return Error{"the configuration has no program for output " + request.name, EACCES};
 }
 
 Result<Answer> Server::handle(const ReadyRequest&) {

@@ -19,13 +19,12 @@ namespace trivet::broker {
 
 class Server {
  public:
-  // Borrows the options.
-  explicit Server(const BrokerOptions& options);
+  // Borrows both.
+  Server(const BrokerOptions& options, Programs& programs);
 
-  // A main process begins. `spill_folder` is the folder that it may write, or none; the listening
-  // sockets are borrowed. What the one before had in the kernel goes, but for what enforces: that
-  // stays until this one is ready.
-  void begin(std::map<ListenSocket, int> listeners, UniqueFd spill_folder);
+  // A main process begins; the listening sockets are borrowed. What the one before had in the
+  // kernel goes, but for what enforces: that stays until this one is ready.
+  void begin(std::map<ListenSocket, int> listeners);
 
   // One request as it came, and the answer to send. Never fails: a bad request has an error for an
   // answer.
@@ -55,7 +54,8 @@ class Server {
   Result<Answer> handle(const ReadyRequest& request);
   Result<Answer> handle(const ContainerStateRequest& request);
   Result<Answer> handle(const ProcessFileRequest& request);
-  Result<Answer> handle(const SpillFolderRequest& request);
+  Result<Answer> handle(const OwnedFolderRequest& request);
+  Result<Answer> handle(const StartProgramRequest& request);
 
   bool configured(const std::string& path) const;
   bool in_configured_folder(const std::string& path) const;
@@ -64,12 +64,12 @@ class Server {
   Result<std::vector<std::byte>> read_object(const std::string& plugin, const std::string& object);
 
   const BrokerOptions& options_;
-  ReloadedOptions in_force_;
-  std::optional<ReloadedOptions> on_trial_;  // until main commits or gives up
+  Offer in_force_;
+  std::optional<Offer> on_trial_;  // until main commits or gives up
   TrustedFiles trusted_;
   Loader loader_;
   std::map<ListenSocket, int> listeners_;
-  UniqueFd spill_folder_;
+  Programs& programs_;
   bool loading_ = true;
   std::map<std::uint32_t, Instance> objects_;
   std::map<std::string, Instance> bereaved_;  // enforcing for a main that is being started again

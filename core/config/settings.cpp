@@ -2,9 +2,9 @@
 #include "config/settings.h"
 
 #include <algorithm>
-#include <cctype>
 #include <string_view>
 
+#include "config/bearer_token.h"
 #include "config/toml_file.h"
 
 namespace trivet {
@@ -80,27 +80,6 @@ Result<void> section(ConfigReader& file, std::string_view name, Read read) {
   return reader.finish();
 }
 
-// RFC 6750, 2.1, leaves a bearer token these letters. Fewer of them could be guessed.
-constexpr std::size_t kMinTokenBytes = 20, kMaxTokenBytes = 4096;
-
-Result<std::string> token_in(const TextFile& file) {
-  if (file.world_readable) {
-    return Error{file.path + " can be read by everybody: chmod o-r " + file.path};
-  }
-  const std::string token = file.text.substr(0, file.text.find_last_not_of(" \t\r\n") + 1);
-  const auto allowed = [](unsigned char c) {
-    return std::isalnum(c) ||
-           std::string_view("-._~+/=").find(static_cast<char>(c)) != std::string_view::npos;
-  };
-  if (token.size() < kMinTokenBytes || token.size() > kMaxTokenBytes ||
-      !std::ranges::all_of(token, allowed)) {
-    return Error{file.path + " must hold a token of " + std::to_string(kMinTokenBytes) + " to " +
-                 std::to_string(kMaxTokenBytes) + " letters, digits and -._~+/=: make one with " +
-                 "\"openssl rand -hex 32\""};
-  }
-  return token;
-}
-
 constexpr const char* kApiSocket = "api.sock";
 
 void read_api(ConfigReader& table, const std::string& control_socket, Settings& settings) {
@@ -118,7 +97,7 @@ void read_api(ConfigReader& table, const std::string& control_socket, Settings& 
     return table.fail("listen", Error{"api.listen needs api.token_file: the file with the token "
                                       "that clients must send"});
   }
-  auto token = token_in(files.front());
+  auto token = bearer_token(files.front());
   if (!token) return table.fail("token_file", std::move(token).error().within("api.token_file"));
   settings.api_listen = *address;
   settings.api_token = std::move(*token);
@@ -244,6 +223,10 @@ Result<Settings> read_settings(const Config& file, const std::vector<std::string
   if (!query) return std::move(query).error();
   settings.query_max_memory_bytes = static_cast<std::size_t>(memory);
   settings.query_max_time_s = static_cast<std::uint64_t>(time_s);
+
+  auto outputs = read_outputs(read.tables("outputs"));
+  if (!outputs) return std::move(outputs).error();
+  settings.outputs = std::move(*outputs);
 
   for (const auto& name : plugins) {
     auto plugin = read_plugin(read, name);

@@ -10,6 +10,7 @@
 
 #include "bus/queue_policy.h"
 #include "config/listen_address.h"
+#include "config/output_settings.h"
 #include "trivet/config.h"
 #include "trivet/log.h"
 #include "trivet/result.h"
@@ -46,6 +47,7 @@ struct Settings {
   std::uint64_t records_spill_max_age_s = 7 * 86400;
   std::size_t query_max_memory_bytes = 256 << 20;
   std::uint64_t query_max_time_s = 30;
+  std::vector<OutputSettings> outputs;
   std::vector<PluginSettings> plugins;  // in the order of the names given
 };
 

@@ -8,6 +8,7 @@
 #include "daemon/installation.h"
 #include "daemon/launcher.h"
 #include "daemon/offline_plugins.h"
+#include "outputs/outputs.h"
 
 namespace trivet {
 
@@ -29,6 +30,7 @@ Result<void> check_config(const std::string& path, const OfflinePlugins& plugins
   PlainFiles files;
   const auto settings = read_configuration(path, files, *names);
   if (!settings) return settings.error();
+  if (auto valid = check_outputs(settings->outputs); !valid) return valid;
   for (const auto& plugin : settings->plugins)
     if (plugin.enabled)
       if (auto valid = configure(plugin.name, *plugin.table, plugins); !valid) return valid;

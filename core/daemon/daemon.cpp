@@ -35,6 +35,8 @@ constexpr std::chrono::milliseconds kTick{200};
 constexpr std::uint64_t kPublishNs = 1'000'000'000;
 // For records to be written at the end: the broker waits for main twice as long.
 constexpr std::chrono::seconds kSpillPatience{5};
+// And for outputs to hand over what waits: both fit what the broker waits for main.
+constexpr std::chrono::seconds kOutputPatience{3};
 
 std::uint64_t boot_now_ns() {
   timespec now{};
@@ -78,6 +80,9 @@ Daemon::Daemon(broker::Client& broker, DaemonOptions options)
       log_(STDERR_FILENO, LogLevel::info, false),
       broker_files_(broker),
       files_(broker_files_),
+      origin_([this] {
+        return Origin{facts_->host().name, facts_->boot_to_real_ns()};
+      }),
       started_{boot_now_ns()} {}
 
 Daemon::~Daemon() = default;
@@ -137,14 +142,16 @@ Result<void> Daemon::start() {
 
   if (auto opened = open_spill(*settings); !opened) return opened.error();
   tables_ = std::make_unique<Tables>(table_limits(*settings), spill_.get());
-  std::vector<std::string> printed;
-  for (const auto* schema : all_record_schemas()) {
-    tables_->declare(*schema);
-    printed.emplace_back(schema->table);
-  }
-  const auto origin = [this] { return Origin{facts_->host().name, facts_->boot_to_real_ns()}; };
-  if (options_.print_records)
-    printer_ = std::make_unique<Printer>(*tables_, printed, origin, STDOUT_FILENO);
+  for (const auto* schema : all_record_schemas()) tables_->declare(*schema);
+  outputs_ = std::make_unique<Outputs>(
+      *tables_, origin_,
+      OutputAccess{[this](const std::string& path) { return broker_.owned_folder(path); },
+                   [this](const std::string& output) { return broker_.start_program(output); }},
+      log_);
+  auto outputs = outputs_->prepare(settings->outputs);
+  if (!outputs) return outputs.error();
+  outputs_->apply(std::move(*outputs));
+  print_records(*settings);
 
   dispatcher_ = std::make_unique<Dispatcher>(*facts_, plugins_->hosts());
   if (auto watching = watch_processes(); !watching) return watching.error();
@@ -155,24 +162,24 @@ Result<void> Daemon::start() {
       return Error{"plugin " + plugin.name + " did not start: " + plugin.reason +
                    "; set enabled = false in [" + plugin.name + "] to run without it"};
 
-  queries_ = std::make_unique<QueryEngine>(*tables_, live_tables(*facts_), origin);
+  queries_ = std::make_unique<QueryEngine>(*tables_, live_tables(*facts_), origin_);
   queries_->set_limits(query_limits(*settings));
   auto control = ControlServer::start(
-      listener->release(), *tables_, origin,
+      listener->release(), *tables_, origin_,
       [this](const std::string& verb, const std::vector<std::string>& arguments) {
         return run_verb(verb, arguments);
       },
       *queries_, log_, {.group = options_.control_group});
   if (!control) return control.error();
   control_ = std::move(*control);
-  if (auto serving = start_api(*settings, origin); !serving) return serving;
+  if (auto serving = start_api(*settings); !serving) return serving;
   publish_metrics();
   return broker_.ready();
 }
 
 Result<void> Daemon::open_spill(const Settings& settings) {
   if (settings.records_spill.empty()) return {};
-  auto folder = broker_.spill_folder();
+  auto folder = broker_.owned_folder(settings.records_spill);
   if (!folder) return folder.error();
   auto spill = Spill::open(
       std::move(*folder), spill_limits(settings),
@@ -185,7 +192,19 @@ Result<void> Daemon::open_spill(const Settings& settings) {
   return {};
 }
 
-Result<void> Daemon::start_api(const Settings& settings, const OriginNow& origin) {
+// A terminal shows lines for people, unless an output has standard output for itself.
+void Daemon::print_records(const Settings& settings) {
+  const bool taken = std::ranges::any_of(settings.outputs, [](const auto& output) {
+    return std::holds_alternative<StdoutTarget>(output.target);
+  });
+  if (!options_.print_records || taken) return printer_.reset();
+  if (printer_) return;
+  std::vector<std::string> tables;
+  for (const auto* schema : all_record_schemas()) tables.emplace_back(schema->table);
+  printer_ = std::make_unique<Printer>(*tables_, std::move(tables), origin_, STDOUT_FILENO);
+}
+
+Result<void> Daemon::start_api(const Settings& settings) {
   ApiListeners listeners{.address = settings.api_listen, .token = settings.api_token};
   if (!settings.api_socket.empty()) {
     auto socket = broker_.api_listener();
@@ -196,7 +215,7 @@ Result<void> Daemon::start_api(const Settings& settings, const OriginNow& origin
   auto api = ApiServer::start(std::move(listeners),
                               {.tables = *tables_,
                                .queries = *queries_,
-                               .origin = origin,
+                               .origin = origin_,
                                .status = [this] { return status(); },
                                .metrics = *metrics_,
                                .log = log_},
@@ -254,6 +273,7 @@ void Daemon::stop() {
     reader_thread_.join();
   }
   if (plugins_) plugins_->stop_all();
+  if (outputs_) outputs_->finish(kOutputPatience);
   if (spill_ && tables_) {
     tables_->seal_all();
     spill_->finish(kSpillPatience);
@@ -292,6 +312,8 @@ Result<std::string> Daemon::reload() {
   if (!settings) return refuse(settings.error());
   auto prepared = plugins_->prepare(*settings, files_);
   if (!prepared) return refuse(prepared.error());
+  auto outputs = outputs_->prepare(settings->outputs);
+  if (!outputs) return refuse(outputs.error());
   if (auto committed = broker_.commit_reload(true); !committed) return refuse(committed.error());
 
   log_.configure(settings->log_level, settings->log_json);
@@ -299,6 +321,8 @@ Result<std::string> Daemon::reload() {
   tables_->set_limits(table_limits(*settings));
   if (spill_) spill_->set_limits(spill_limits(*settings));
   queries_->set_limits(query_limits(*settings));
+  outputs_->apply(std::move(*outputs));
+  print_records(*settings);
   plugins_->apply(std::move(*prepared));
   if (api_) api_->set_token(settings->api_token);
   log_.info("the configuration has been reloaded");
@@ -366,7 +390,7 @@ void Daemon::publish_metrics() {
   tables_->expire(published_ns_);
   sockets_->refresh(published_ns_);
   publish(*metrics_, {broker_.restarts(), *facts_, *plugins_, *resync_, *reader_, *tables_,
-                      spill_.get(), *control_});
+                      spill_.get(), *outputs_, *control_});
 }
 
 }  // namespace trivet

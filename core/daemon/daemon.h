@@ -26,6 +26,7 @@
 #include "lanes/reader.h"
 #include "log/stream_log.h"
 #include "metrics/registry.h"
+#include "outputs/outputs.h"
 #include "query/engine.h"
 #include "records/spill.h"
 #include "records/tables.h"
@@ -51,7 +52,8 @@ class Daemon {
 
  private:
   Result<void> start();
-  Result<void> start_api(const Settings& settings, const OriginNow& origin);
+  Result<void> start_api(const Settings& settings);
+  void print_records(const Settings& settings);
   void stop();
   Result<void> open_spill(const Settings& settings);
   Result<void> watch_processes();
@@ -83,11 +85,13 @@ class Daemon {
   std::unique_ptr<lanes::LaneReader> reader_;
   std::unique_ptr<FactsResync> resync_;
   std::jthread reader_thread_;
+  std::unique_ptr<Outputs> outputs_;
   std::unique_ptr<Printer> printer_;
   std::unique_ptr<QueryEngine> queries_;
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<ApiServer> api_;
   std::string settings_in_force_;  // those that only a restart changes, as text
+  const OriginNow origin_;
   Time started_;
   std::uint64_t published_ns_ = 0;  // when the metrics were, CLOCK_BOOTTIME
 };

@@ -63,11 +63,25 @@ Result<std::vector<std::string>> plugin_names(const std::string& folder,
   return plugins;
 }
 
-std::vector<std::string> enabled_plugins(const Settings& settings) {
-  std::vector<std::string> names;
+// What main may have of the broker. `serving`: main is a daemon, which keeps records.
+Result<broker::Offer> offer_of(const std::string& path, const Config& config,
+                               const Settings& settings, bool serving) {
+  broker::Offer offer;
+  auto allowed = allowed_files(path, config);
+  if (!allowed) return allowed.error();
+  offer.files = std::move(*allowed);
   for (const auto& plugin : settings.plugins)
-    if (plugin.enabled) names.push_back(plugin.name);
-  return names;
+    if (plugin.enabled) offer.plugins.push_back(plugin.name);
+  if (!serving) return offer;
+  if (!settings.records_spill.empty())
+    offer.folders.push_back({settings.records_spill, "records.spill"});
+  for (const auto& output : settings.outputs) {
+    if (auto folder = output_folder(output); !folder.path.empty())
+      offer.folders.push_back({std::move(folder.path), std::move(folder.setting)});
+    if (auto program = std::get_if<ProgramTarget>(&output.target))
+      offer.programs.push_back({output.name, program->command});
+  }
+  return offer;
 }
 
 // Who main is to be. An installation need not have made the user that the configuration comes with.
@@ -109,34 +123,31 @@ Result<int> launch(const LaunchOptions& options, const std::function<int(const L
   if (!config) return config.error();
   auto settings = read_settings(**config, *plugins);
   if (!settings) return settings.error();
-  auto allowed = allowed_files(path, **config);
-  if (!allowed) return allowed.error();
+  auto offer = offer_of(path, **config, *settings, options.control);
+  if (!offer) return offer.error();
   const auto user = main_user(*settings, **config, log);
   if (!user) return user.error();
 
   broker::BrokerOptions broker;
   broker.plugin_directory = installation.plugin_directory;
-  broker.files = std::move(*allowed);
-  broker.plugins = enabled_plugins(*settings);
+  broker.offer = std::move(*offer);
   broker.build_tree = installation.build_tree;
   if (options.control) {
     broker.restarts_a_minute = 3;
     broker.control_socket = settings->control_socket;
-    broker.spill_folder = settings->records_spill;
+    broker.programs = true;
     broker.api_socket = settings->api_socket;
   }
   broker.control_group = settings->control_group;
   broker.uid = user->uid;
   broker.gid = user->gid;
   broker.warn = warn;
-  broker.reload = [&]() -> Result<broker::ReloadedOptions> {
+  broker.reload = [&]() -> Result<broker::Offer> {
     const auto changed = read_config(path, files);
     if (!changed) return changed.error();
-    auto named = allowed_files(path, **changed);
-    if (!named) return named.error();
     const auto judged = read_settings(**changed, *plugins);
     if (!judged) return judged.error();
-    return broker::ReloadedOptions{std::move(*named), enabled_plugins(*judged)};
+    return offer_of(path, **changed, *judged, options.control);
   };
   return broker::launch(broker, [&](broker::Client& client) {
     return main(Launched{client, path, std::move(*settings)});

@@ -128,7 +128,7 @@ void publish_held(Metrics& metrics, const Observed& observed) {
       .follow(static_cast<double>(control.refused));
   metrics
       .counter("trivet_follower_dropped_records_total",
-               "Records that readers of live streams were too slow for")
+               "Records that readers of live streams and outputs were too slow for")
       .follow(static_cast<double>(observed.tables.dropped()));
 }
 
@@ -164,12 +164,37 @@ void publish_spill(Metrics& metrics, const Spill& spill) {
       .set(static_cast<double>(spill.foreign_files()));
 }
 
+void publish_outputs(Metrics& metrics, const Outputs& outputs) {
+  for (const auto* output : outputs.all()) {
+    const Labels labels{{"output", output->settings().name}};
+    const OutputCounts& counts = output->counts();
+    const auto follow = [&](const char* name, const char* help, std::uint64_t total) {
+      metrics.counter(name, help, labels).follow(static_cast<double>(total));
+    };
+    follow("trivet_output_records_total", "Records that an output handed over", counts.delivered);
+    follow("trivet_output_filtered_records_total", "Records that an output's condition held back",
+           counts.filtered);
+    follow("trivet_output_failures_total", "Attempts of an output that failed, and are repeated",
+           counts.failures);
+    for (std::size_t i = 0; i < kLosses; ++i)
+      metrics
+          .counter("trivet_output_dropped_records_total", "Records that an output lost, by reason",
+                   {{"output", output->settings().name},
+                    {"reason", std::string(name_of(static_cast<Loss>(i)))}})
+          .follow(static_cast<double>(counts.lost[i]));
+    if (std::holds_alternative<HttpTarget>(output->settings().target))
+      metrics.gauge("trivet_output_spool_bytes", "Size of what waits on disk to be sent", labels)
+          .set(static_cast<double>(counts.spool_bytes));
+  }
+}
+
 }  // namespace
 
 void publish(Metrics& metrics, const Observed& observed) {
   publish_lanes(metrics, observed);
   publish_plugins(metrics, observed);
   publish_held(metrics, observed);
+  publish_outputs(metrics, observed.outputs);
   if (observed.spill) publish_spill(metrics, *observed.spill);
 }
 

@@ -7,6 +7,7 @@
 #include "daemon/plugin_set.h"
 #include "facts/host_facts.h"
 #include "lanes/reader.h"
+#include "outputs/outputs.h"
 #include "records/spill.h"
 #include "records/tables.h"
 #include "trivet/metrics.h"
@@ -22,6 +23,7 @@ struct Observed {
   const lanes::LaneReader& reader;
   const Tables& tables;
   const Spill* spill;  // nullptr: records are not kept in files
+  const Outputs& outputs;
   const ControlServer& control;
 };
 

@@ -43,7 +43,7 @@ class Follower {
   void prepend(std::vector<Row> rows);
   std::vector<Row> take_locked(std::size_t limit);
 
-  const std::vector<std::string> tables_;
+  std::vector<std::string> tables_;  // under the lock of Tables
   const FollowerLimits limits_;
   const std::function<void()> wake_;
   std::atomic<std::uint64_t>& all_dropped_;

@@ -263,6 +263,11 @@ std::shared_ptr<Follower> Tables::follow(std::vector<std::string> tables, Follow
   return follower;
 }
 
+void Tables::follow_other(Follower& follower, std::vector<std::string> tables) {
+  std::lock_guard lock(mutex_);
+  follower.tables_ = std::move(tables);
+}
+
 std::vector<TablePart> Tables::parts(std::string_view name) const {
   std::vector<TablePart> in_memory;
   {

@@ -70,6 +70,8 @@ class Tables {
   // must go before the Tables do.
   std::shared_ptr<Follower> follow(std::vector<std::string> tables, FollowerLimits limits,
                                    std::size_t backlog, std::function<void()> wake = {});
+  // From now on the follower gets rows of these tables instead; what it has got stays.
+  void follow_other(Follower& follower, std::vector<std::string> tables);
   // All of a table, oldest first: what the spill keeps, then segments in memory, of which the last
   // may still grow. No row is there twice.
   std::vector<TablePart> parts(std::string_view table) const;

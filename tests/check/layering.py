@@ -27,11 +27,13 @@ PLACES = {
     r"zlib\.h|brotli/": ("plugins/tracing/", "tests/"),
     r"openssl/": ("plugins/tracing/",),
     r"xxhash\.h": ("core/records/", "tests/"),
+    r"curl/": ("core/outputs/",),
     r"doctest/": ("tests/",),
 }
 # Each of these is included by one file of each of its places, beside the tests.
 ONCE = (r"boost/dll", r"boost/program_options", r"toml\+\+/", r"yaml-cpp/", r"re2/",
-        r"prometheus/exposer", r"seccomp\.h", r"zstd\.h", r"xxhash\.h", r"zlib\.h", r"brotli/", r"openssl/x509")
+        r"prometheus/exposer", r"seccomp\.h", r"zstd\.h", r"xxhash\.h", r"zlib\.h", r"brotli/", r"openssl/x509",
+        r"curl/")
 
 
 def project_header(path, name):

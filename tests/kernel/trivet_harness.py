@@ -169,9 +169,9 @@ class Samples:
 
 class Trivet:
     """One daemon. `folder` is its own, root's and traversable. `changes` are {"section.key": value}
-    on top of the shipped configuration."""
+    on top of the shipped configuration, `outputs` is TOML behind it."""
 
-    def __init__(self, folder, plugins=("security", "tracing", "network"), changes=None):
+    def __init__(self, folder, plugins=("security", "tracing", "network"), changes=None, outputs=""):
         self.folder = folder
         self.socket = folder / "trivet.sock"
         self.port = free_port()
@@ -182,11 +182,12 @@ class Trivet:
         self.changes = {"control.socket": self.socket, "metrics.listen": f"127.0.0.1:{self.port}"}
         for name in ("security", "tracing", "network"):
             self.changes[f"{name}.enabled"] = name in plugins
+        self.outputs = outputs
         self.configure(changes or {})
 
     def configure(self, changes):
         self.changes.update(changes)
-        self.config.write_text(changed_configuration(shipped_configuration(), self.changes))
+        self.config.write_text(changed_configuration(shipped_configuration(), self.changes) + self.outputs)
 
     def start(self):
         self.errors = (self.folder / "stderr").open("w+")
@@ -265,7 +266,8 @@ class Trivet:
 
     def main_pid(self):
         """The unprivileged process."""
-        pids = [pid for pid in self.children() if process_status(pid)["Uid"].split()[0] != "0"]
+        pids = [pid for pid in self.children() if process_status(pid)["Uid"].split()[0] != "0"
+                and process_status(pid)["Name"] != "trivet-runner"]
         assert len(pids) == 1, f"the processes without root are {pids}"
         return pids[0]
 

@@ -281,3 +281,69 @@ TEST_CASE("all files that a configuration names are found, however deep") {
   CHECK(paths ==
         std::vector<std::string>{"/a", "/etc/trivet/l", "/etc/trivet/r1", "/etc/trivet/r2"});
 }
+
+TEST_CASE("a wrong output is refused with its place and the remedy") {
+  struct Row {
+    const char* text;
+    const char* error;
+  };
+  const Row rows[] = {
+      {"name = \"a\"", "trivet.toml:2:1: outputs.type is missing: write type = "},
+      {"name = \"a\"\ntype = \"fiel\"",
+       "trivet.toml:4:8: type = \"fiel\" is unknown: write one of "},
+      {"name = \"A\"\ntype = \"stdout\"", "trivet.toml:3:8: outputs.name must be"},
+      {"name = \"a\"\ntype = \"stdout\"\npath = \"/x\"", "trivet.toml:5:8: unknown key \"path\""},
+      {"name = \"a\"\ntype = \"file\"\npath = \"x\"",
+       "trivet.toml:5:8: outputs.path must be an absolute path"},
+      {"name = \"a\"\ntype = \"file\"\npath = \"/x/../y\"",
+       "trivet.toml:5:8: outputs.path must be an absolute path"},
+      {"name = \"a\"\ntype = \"stdout\"\ntables = [\"flow\"]",
+       "trivet.toml:5:10: outputs.tables: there is no table \"flow\": did you mean \"flows\"?"},
+      {"name = \"a\"\ntype = \"stdout\"\nformat = \"falco\"\ntables = [\"flows\"]",
+       "trivet.toml:5:10: outputs.format: Falco's forms are of alerts only"},
+      {"name = \"a\"\ntype = \"http\"\nurl = \"ftp://x\"", "trivet.toml:5:7: outputs.url must be"},
+      {"name = \"a\"\ntype = \"program\"\ncommand = \"tee\"",
+       "trivet.toml:5:11: outputs.command must be a program's absolute path"},
+      {"name = \"a\"\ntype = \"stdout\"\nrate = -1", "trivet.toml:5:8: "},
+      {"name = \"a\"\ntype = \"stdout\"\n[[outputs]]\nname = \"a\"\ntype = \"journal\"",
+       "trivet.toml:6:8: outputs.name: two outputs are called \"a\""},
+      {"name = \"a\"\ntype = \"stdout\"\n[[outputs]]\nname = \"b\"\ntype = \"stdout\"",
+       "trivet.toml:5:1: outputs: two outputs write to standard output"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.text);
+    auto settings = settings_of("schema = 1\n[[outputs]]\n" + std::string(row.text) + "\n");
+    REQUIRE(!settings);
+    CAPTURE(settings.error().to_string());
+    CHECK(settings.error().to_string().starts_with(row.error));
+  }
+}
+
+TEST_CASE("an output's settings are what was written, and defaults for the rest") {
+  auto settings = settings_of(
+      "schema = 1\n[[outputs]]\nname = \"a\"\ntype = \"file\"\npath = \"/var/log/a\"\n"
+      "tables = [\"requests\", \"alerts\"]\nrate = 5\n");
+  REQUIRE_MESSAGE(settings.has_value(), (settings ? "" : settings.error().to_string()));
+  REQUIRE(settings->outputs.size() == 1);
+  const auto& output = settings->outputs[0];
+  CHECK(output.tables == std::vector<std::string>{"alerts", "dns_requests", "http_requests",
+                                                  "postgresql_requests", "redis_requests"});
+  CHECK((output.rate == 5 && output.burst == 5));
+  const auto& file = std::get<FileTarget>(output.target);
+  CHECK((file.path == "/var/log/a" && file.max_bytes == 100 << 20 && file.keep == 5));
+  CHECK(output_folder(output).path == "/var/log");
+}
+
+TEST_CASE("a token goes over TLS only, and from a file that is not everybody's") {
+  TemporaryFolder folder;
+  folder.write("token", "0123456789abcdef0123456789abcdef\n");
+  const auto with = [&](const char* url) {
+    return settings_of("schema = 1\n[[outputs]]\nname = \"a\"\ntype = \"http\"\nurl = \"" +
+                       std::string(url) + "\"\ntoken_file = \"" + folder.path("token") + "\"\n");
+  };
+  chmod(folder.path("token").c_str(), 0644);
+  CHECK(with("https://x/").error().message.find("can be read by everybody") != std::string::npos);
+  chmod(folder.path("token").c_str(), 0600);
+  CHECK(with("http://x/").error().message.find("in the clear") != std::string::npos);
+  REQUIRE(with("https://x/"));
+}

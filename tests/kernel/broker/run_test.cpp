@@ -11,7 +11,9 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
+#include <vector>
 
 #include "broker/broker.h"
 #include "stage.h"
@@ -48,8 +50,8 @@ TEST_CASE("a reload lends the new files on trial, and main's word decides which 
   std::string old_file = folder.write("old.yaml", "");
   std::string new_file = folder.write("new.yaml", "");
   auto reloading = options();
-  reloading.files = {old_file};
-  reloading.reload = [&] { return broker::ReloadedOptions{{new_file}, {}}; };
+  reloading.offer.files = {old_file};
+  reloading.reload = [&] { return broker::Offer{{new_file}, {}, {}, {}}; };
   Findings findings;
   auto status = broker::launch(reloading, [&](broker::Client& client) {
     auto lends = [&](bool old_one, bool new_one, const std::string& when) {
@@ -70,6 +72,43 @@ TEST_CASE("a reload lends the new files on trial, and main's word decides which 
   });
   REQUIRE(status.has_value());
   CHECK(findings.text() == "");
+}
+
+TEST_CASE("a program of an output runs once at a time, and not longer than the broker") {
+  // Nobody else sleeps that long; it never reads that its input has ended.
+  const std::string argument = "1234567.25";
+  const auto running = [&] {
+    std::vector<std::string> found;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      std::ifstream file(entry.path() / "cmdline");
+      std::string line;
+      std::getline(file, line);
+      if (line.starts_with("/usr/bin/sleep") && line.find(argument) != std::string::npos)
+        found.push_back(entry.path().filename());
+    }
+    return found;
+  };
+  const auto other_than = [&](const std::string& before) {
+    for (int i = 0; i < 500; ++i, ::usleep(10000))
+      if (auto now = running(); now.size() == 1 && now[0] != before) return now[0];
+    return std::string();
+  };
+  auto with_program = options();
+  with_program.programs = true;
+  with_program.offer.programs = {{"one", {"/usr/bin/sleep", argument}}};
+  Findings findings;
+  auto status = broker::launch(with_program, [&](broker::Client& client) {
+    findings.expect(client.start_program("one").has_value(), "the first start");
+    const std::string first = other_than("");
+    findings.expect(!first.empty(), "the first does not run");
+    findings.expect(client.start_program("one").has_value(), "the second start");
+    findings.expect(!other_than(first).empty(), "the second does not run in its place");
+    findings.expect(!client.start_program("two"), "what is not configured");
+    return 0;
+  });
+  REQUIRE(status.has_value());
+  CHECK(findings.text() == "");
+  CHECK(running().empty());
 }
 
 TEST_CASE(

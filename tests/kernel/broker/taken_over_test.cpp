@@ -53,7 +53,7 @@ TEST_CASE("a main that was taken over has no right, no program, no link and no f
   std::string other = folder.write("other.yaml", "secret");
   ::chmod(named.c_str(), 0600);
   auto with_files = options();
-  with_files.files = {named};
+  with_files.offer.files = {named};
   auto status = broker::launch(with_files, [&](broker::Client& client) {
     auto object = client.load("core", lifecycle());
     findings.expect(object.has_value(), object ? "" : object.error().message);
@@ -82,6 +82,15 @@ TEST_CASE("a main that was taken over has no right, no program, no link and no f
       auto file = client.open_configured(path);
       findings.expect(!file && file.error().code == EACCES, "opened " + path);
       findings.expect(!client.list_configured(path), "listed " + path);
+    }
+    // Writing and executing likewise.
+    for (const std::string& path : {folder.path, std::string("/etc"), std::string("")}) {
+      auto owned = client.owned_folder(path);
+      findings.expect(!owned && owned.error().code == EACCES, "may write " + path);
+    }
+    for (const char* name : {"/bin/sh", "sh", ""}) {
+      auto program = client.start_program(name);
+      findings.expect(!program && program.error().code == EACCES, std::string("ran ") + name);
     }
     auto file = client.open_configured(named);
     findings.expect(file.has_value(), "could not open the named file");

@@ -40,7 +40,9 @@ std::vector<Request> one_of_each() {
           ListenerRequest{ListenSocket::control},
           ListenerRequest{ListenSocket::api},
           ReadyRequest{},
-          CommitReloadRequest{true}};
+          CommitReloadRequest{true},
+          OwnedFolderRequest{"/var/log/trivet"},
+          StartProgramRequest{"alerts"}};
 }
 
 struct Pair {
