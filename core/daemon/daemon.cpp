@@ -114,7 +114,8 @@ Result<void> Daemon::start() {
   const HostServices services{broker_, *facts_, log_,
                               [this](const RecordSchema& schema, std::shared_ptr<const void> row) {
                                 record(schema, std::move(row));
-                              }};
+                              },
+                              [this](const RecordSchema& schema) { tables_->declare(schema); }};
   plugins_ = std::make_unique<PluginSet>(broker_, services, *registry_, log_);
 
   const auto settings = read_configuration(options_.config_path, files_, plugins_->names());

@@ -239,7 +239,7 @@ def test_a_metrics_port_in_use_is_named(start, folder):
 def installed(folder):
     """A copy of the program with its plugins, where any user reaches it: (program, plugin folder)."""
     build = pathlib.Path(harness.trivet_program()).parents[1]
-    plugins = folder / "lib/trivet/plugins"
+    plugins = folder / os.environ["TRIVET_PLUGIN_FOLDER"]
     shutil.copytree(build / "lib/trivet/plugins", plugins)
     (folder / "bin").mkdir()
     program = folder / "bin/trivet"
