@@ -57,6 +57,8 @@ class Daemon {
   Result<void> watch_processes();
   std::vector<HookState> core_hooks() const;
   Result<std::string> reload();
+  // An error where a plugin that is on and required is in that state.
+  Result<void> check_required(const Settings& settings, PluginStatus failing) const;
   Result<std::string> run_verb(const std::string& verb, const std::vector<std::string>& arguments);
   std::string status() const;
   void on_signal(int signal);
@@ -89,6 +91,7 @@ class Daemon {
   std::unique_ptr<ApiServer> api_;
   std::string settings_in_force_;  // those that only a restart changes, as text
   Time started_;
+  int status_ = 0;                  // of run()
   std::uint64_t published_ns_ = 0;  // when the metrics were, CLOCK_BOOTTIME
 };
 

@@ -23,7 +23,7 @@ def run(*command, **environment):
 
 
 @pytest.fixture
-def installed(folder, monkeypatch):
+def with_example(folder, monkeypatch):
     """trivet as it is installed, below a folder of the test's own, with the example built against it."""
     root = folder / "root"
     run("cmake", "--install", pathlib.Path(harness.trivet_program()).parents[1], DESTDIR=str(root))
@@ -37,9 +37,9 @@ def installed(folder, monkeypatch):
     return root
 
 
-def test_the_example_builds_against_an_installed_trivet_and_tells_signals(installed, start):
+def test_the_example_builds_against_an_installed_trivet_and_tells_signals(with_example, start):
     daemon = start(plugins=("network",))
-    plugins = json.loads(daemon.call("status", "-o", "json").stdout)["plugins"]
+    plugins = json.loads(daemon.call("plugin", "ls", "-o", "json").stdout)
     states = {plugin["name"]: plugin["state"] for plugin in plugins}
     assert states == {"network": "running", "security": "off", "tracing": "off", "signals": "off"}
 
