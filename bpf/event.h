@@ -26,7 +26,10 @@ enum lane {
 	LANE_COUNT,
 };
 
-/* Event ids: 1-63 core, 64-127 security, 128-191 tracing, 192-255 network. */
+/*
+ * Event ids: 1-63 core, 64-127 security, 128-191 tracing, 192-239 network, 240-255 plugins from
+ * elsewhere.
+ */
 #define EVENT_TYPES	 256
 #define EVENT_CORE_TYPES 64 /* ids below this are what host facts are built from */
 

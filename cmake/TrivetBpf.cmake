@@ -10,14 +10,15 @@ else()
   message(FATAL_ERROR "No vmlinux.h for ${CMAKE_SYSTEM_PROCESSOR}: see bpf/vmlinux")
 endif()
 
-# trivet_bpf_objects(TARGET ROOM name...): compiles bpf/ROOM/name.bpf.c and embeds each as the ELF
-# section .trivet.bpf.name of TARGET; a ROOM outside bpf/ is written from the root. The section is not loaded with the program: the broker reads it
-# from the file.
+# trivet_bpf_objects(TARGET ROOM name...): compiles the project's bpf/ROOM/name.bpf.c and embeds each as
+# the ELF section .trivet.bpf.name of TARGET; a ROOM outside bpf/ is written from the root. The section is
+# not loaded with the program: the broker reads it from the file. TRIVET_BPF_INCLUDE is the folder of
+# trivet's own headers for kernel programs; a vmlinux.h in the project's bpf/ comes before trivet's.
 function(trivet_bpf_objects target room)
   foreach(name IN LISTS ARGN)
-    set(source "${CMAKE_SOURCE_DIR}/bpf/${room}/${name}.bpf.c")
+    set(source "${PROJECT_SOURCE_DIR}/bpf/${room}/${name}.bpf.c")
     if(NOT EXISTS "${source}")
-      set(source "${CMAKE_SOURCE_DIR}/${room}/${name}.bpf.c")
+      set(source "${PROJECT_SOURCE_DIR}/${room}/${name}.bpf.c")
     endif()
     set(object "${CMAKE_BINARY_DIR}/bpf/${room}/${name}.bpf.o")
     set(embed "${CMAKE_BINARY_DIR}/bpf/${room}/${name}.S")
@@ -27,8 +28,8 @@ function(trivet_bpf_objects target room)
       COMMAND
         # -mcpu=v3: kernels before 6.6 know no v4.
         "${BPF_CLANG}" -target bpf -mcpu=v3 -O2 -g -Wall -Werror -D__TARGET_ARCH_${BPF_ARCH}
-        -I "${CMAKE_SOURCE_DIR}/bpf" -I
-        "${CMAKE_SOURCE_DIR}/bpf/vmlinux/${CMAKE_SYSTEM_PROCESSOR}" -MD -MF "${object}.d" -MT
+        -I "${PROJECT_SOURCE_DIR}/bpf" -I "${TRIVET_BPF_INCLUDE}" -I
+        "${TRIVET_BPF_INCLUDE}/vmlinux/${CMAKE_SYSTEM_PROCESSOR}" -MD -MF "${object}.d" -MT
         "${object}" -c "${source}" -o "${object}"
       COMMAND "${BPF_STRIP}" -g "${object}"
       DEPENDS "${source}"

@@ -29,8 +29,12 @@ find_package(Threads REQUIRED)
 
 # What a plugin may include: the public API and the headers shared with the kernel programs.
 add_library(trivet_headers INTERFACE)
-target_include_directories(trivet_headers INTERFACE "${CMAKE_SOURCE_DIR}/core/include"
-                                                    "${CMAKE_SOURCE_DIR}/bpf")
+add_library(trivet::headers ALIAS trivet_headers)
+target_compile_features(trivet_headers INTERFACE cxx_std_20)
+target_include_directories(
+  trivet_headers
+  INTERFACE "$<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/core/include;${CMAKE_SOURCE_DIR}/bpf>"
+            "$<INSTALL_INTERFACE:include;include/trivet/bpf>")
 
 # The plugin ABI is C++'s: a plugin runs only in the core it was built for. The fingerprint changes
 # with the headers of the API, the compiler and whatever alters the layout of types.

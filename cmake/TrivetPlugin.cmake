@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # trivet_plugin(NAME SUMMARY <text> SOURCES <file>... [LIBRARIES <library>...] [OBJECTS <bpf>...]):
-# the plugin NAME as lib/trivet/plugins/NAME.so, with its manifest and BPF objects in ELF sections.
-# Its code is also the static library NAME_code, which unit tests link.
+# the plugin NAME as lib/trivet/plugins/NAME.so, with its manifest and BPF objects in ELF sections, and
+# its installation. Its code is also the static library NAME_code, which unit tests link. OBJECTS are
+# names of bpf/NAME/<bpf>.bpf.c. For trivet's own plugins and, from the package trivet-dev, for all others.
 function(trivet_plugin name)
   cmake_parse_arguments(PLUGIN "" "SUMMARY" "SOURCES;LIBRARIES;OBJECTS" ${ARGN})
 
   add_library(${name}_code STATIC ${PLUGIN_SOURCES})
-  target_include_directories(${name}_code PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}/..")
-  target_link_libraries(${name}_code PUBLIC trivet_headers ${PLUGIN_LIBRARIES})
+  target_include_directories(${name}_code PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}/.."
+                                                 "${PROJECT_SOURCE_DIR}/bpf")
+  target_link_libraries(${name}_code PUBLIC trivet::headers ${PLUGIN_LIBRARIES})
+  set_target_properties(${name}_code PROPERTIES POSITION_INDEPENDENT_CODE ON
+                                                CXX_VISIBILITY_PRESET hidden)
 
   set(manifest "${CMAKE_CURRENT_BINARY_DIR}/${name}.manifest")
   file(WRITE "${manifest}.in" "name=${name}\nversion=${PROJECT_VERSION}\n"
@@ -26,4 +30,5 @@ function(trivet_plugin name)
                        LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib/trivet/plugins")
   target_link_libraries(${name} PRIVATE -Wl,--whole-archive ${name}_code -Wl,--no-whole-archive)
   trivet_bpf_objects(${name} ${name} ${PLUGIN_OBJECTS})
+  install(TARGETS ${name} LIBRARY DESTINATION "${TRIVET_PLUGIN_FOLDER}" COMPONENT runtime)
 endfunction()

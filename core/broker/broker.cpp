@@ -170,8 +170,8 @@ Result<BegunMain> begin_main(const BrokerOptions& options, const std::function<i
 
 // Once the first main is there, which must not have what the broker makes for itself here.
 Result<void> confine_broker(const BrokerOptions& options) {
-  if (auto entered = enter_mount_namespace(); !entered && options.warn) {
-    options.warn(entered.error().message);
+  if (auto reached = reach_tracefs(); !reached && options.warn) {
+    options.warn(reached.error().message);
   }
   if (!options.confined) return {};
   if (auto kept = keep_broker_capabilities(); !kept) return kept;

@@ -22,8 +22,8 @@ Result<void> drop_privileges(uid_t uid, gid_t gid, pid_t parent, int keep);
 // privileges. Calling thread, before there are others.
 Result<void> keep_broker_capabilities();
 
-// A mount namespace of this process's own, with tracefs in it, so that the host's mounts stay as
-// they are.
-Result<void> enter_mount_namespace();
+// Where tracefs is not mounted: a mount namespace of this process's own with tracefs in it, so that
+// the host's mounts stay as they are.
+Result<void> reach_tracefs();
 
 }  // namespace trivet::broker

@@ -177,6 +177,20 @@ int status_verb(const Words& words, const Commands&) {
   return ask_daemon(socket, "status", {}, json);
 }
 
+int plugin_verb(const Words& words, const Commands&) {
+  std::string socket = kDefaultSocket, format = "text";
+  bool json = false;
+  Words rest;
+  VerbLine line("plugin");
+  line.words(rest, -1);
+  add_socket(line, socket);
+  line.option()("output,o", text_value(format, "FORMAT"), kOutputHelp);
+  if (auto status = line.parse(words)) return *status;
+  if (!parse_output(format, json)) return usage_error("plugin", kOutputWrong);
+  if (rest != Words{"ls"}) return usage_error("plugin", "write \"trivet plugin ls\"");
+  return ask_daemon(socket, "plugin ls", {}, json);
+}
+
 int reload_verb(const Words& words, const Commands&) {
   std::string socket = kDefaultSocket;
   VerbLine line("reload");
@@ -247,10 +261,11 @@ struct Verb {
   std::string_view name;
   int (*run)(const Words&, const Commands&);
 };
-constexpr Verb kVerbs[] = {
-    {"run", run_verb},       {"check", check_verb},     {"doctor", doctor_verb},
-    {"status", status_verb}, {"observe", observe_verb}, {"query", query_verb},
-    {"rules", rules_verb},   {"reload", reload_verb},   {"version", version_verb}};
+constexpr Verb kVerbs[] = {{"run", run_verb},         {"check", check_verb},
+                           {"doctor", doctor_verb},   {"status", status_verb},
+                           {"observe", observe_verb}, {"query", query_verb},
+                           {"rules", rules_verb},     {"plugin", plugin_verb},
+                           {"reload", reload_verb},   {"version", version_verb}};
 
 const Verb* find_verb(std::string_view name) {
   auto found = std::ranges::find(kVerbs, name, &Verb::name);

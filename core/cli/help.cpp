@@ -24,6 +24,7 @@ const std::vector<HelpPage> kPages = {
      "observe  print alerts, requests or flows of the running trivet\n"
      "query    ask records and processes in SQL\n"
      "rules    list and explain rules, fields and events, without root\n"
+     "plugin   list the plugins of the running trivet\n"
      "reload   have the running trivet read its configuration again\n"
      "version  print the version\n"
      "help     print this page or that of a command\n"
@@ -129,6 +130,13 @@ const std::vector<HelpPage> kPages = {
      "        Read a rule of the configuration in /etc/trivet.\n"
      "trivet rules fields -o json\n"
      "        The fields for a program.\n"},
+    {"plugin", "list the plugins of the running trivet", "plugin ls [-s SOCKET] [-o FORMAT]",
+     "Prints each file in the folder of plugins with its version and state: running, off,\n"
+     "failed (it did not start) or refused (it was not even opened, such as one that was\n"
+     "built for another trivet), and why.\n"
+     "\n"
+     "A plugin that fails leaves the others running, unless its table says required = true.\n",
+     "", "sudo trivet plugin ls\n        See why a plugin does not run.\n"},
     {"reload", "have the running trivet read its configuration again", "reload [-s SOCKET]",
      "Everything is validated first, then everything is applied: plugins are started and\n"
      "stopped as their tables say, the others run on undisturbed. On any error the old\n"

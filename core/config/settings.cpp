@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::int64_t kSchema = 1;
 
-// A plugin's table as the plugin sees it: the keys `enabled` and `queue` are the core's.
+// A plugin's table as the plugin sees it: the keys `enabled`, `required` and `queue` are the
+// core's.
 class PluginTable final : public Config {
  public:
   explicit PluginTable(std::unique_ptr<Config> table) : table_(std::move(table)) {}
@@ -20,6 +21,7 @@ class PluginTable final : public Config {
   std::vector<std::string> keys() const override {
     auto keys = table_->keys();
     std::erase(keys, "enabled");
+    std::erase(keys, "required");
     std::erase(keys, "queue");
     return keys;
   }
@@ -138,6 +140,7 @@ Result<PluginSettings> read_plugin(ConfigReader& file, const std::string& name) 
   if (!enabled) return std::move(enabled).error();
   settings.enabled = enabled->value_or(false);
   ConfigReader read(*table);
+  read("required", settings.required);
   std::string queue = "drop-newest";
   read.choice("queue", queue, {"drop-newest", "drop-oldest", "sample", "wait"});
   for (const auto& key : table->keys()) read.known(key);

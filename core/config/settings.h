@@ -21,6 +21,7 @@ namespace trivet {
 struct PluginSettings {
   std::string name;
   bool enabled = false;
+  bool required = false;  // trivet does not run without it
   QueuePolicy queue = QueuePolicy::drop_newest;
   // Its table without the keys above, which belong to the core. Null where the file has no such
   // table: the plugin is off, and there is nothing to configure.

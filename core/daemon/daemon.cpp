@@ -103,7 +103,7 @@ int Daemon::run() {
   loop_->run([this](int signal) { on_signal(signal); }, kTick, [this] { tick(); });
   log_.info("trivet is stopping");
   stop();
-  return 0;
+  return status_;
 }
 
 Result<void> Daemon::start() {
@@ -119,7 +119,8 @@ Result<void> Daemon::start() {
   const HostServices services{broker_, *facts_, log_,
                               [this](const RecordSchema& schema, std::shared_ptr<const void> row) {
                                 record(schema, std::move(row));
-                              }};
+                              },
+                              [this](const RecordSchema& schema) { tables_->declare(schema); }};
   plugins_ = std::make_unique<PluginSet>(broker_, services, *registry_, log_);
 
   const auto settings = read_configuration(options_.config_path, files_, plugins_->names());
@@ -129,10 +130,8 @@ Result<void> Daemon::start() {
   settings_in_force_ = fixed_settings(*settings);
   auto prepared = plugins_->prepare(*settings, files_);
   if (!prepared) return prepared.error();
-  for (const auto& plugin : plugins_->states())
-    for (const auto& wanted : settings->plugins)
-      if (plugin.status == PluginStatus::refused && wanted.name == plugin.name && wanted.enabled)
-        return Error{"plugin " + plugin.name + " is refused: " + plugin.reason};
+  if (auto usable = check_required(*settings, PluginStatus::refused); !usable)
+    return usable.error();
 
   auto endpoint = MetricsEndpoint::start(*registry_, settings->metrics_listen);
   if (!endpoint) return endpoint.error();
@@ -156,11 +155,8 @@ Result<void> Daemon::start() {
   dispatcher_ = std::make_unique<Dispatcher>(*facts_, plugins_->hosts());
   if (auto watching = watch_processes(); !watching) return watching.error();
   plugins_->apply(std::move(*prepared));
-  // Later a plugin that fails leaves the others running; a start is whole or none.
-  for (const auto& plugin : plugins_->states())
-    if (plugin.status == PluginStatus::failed)
-      return Error{"plugin " + plugin.name + " did not start: " + plugin.reason +
-                   "; set enabled = false in [" + plugin.name + "] to run without it"};
+  if (auto running = check_required(*settings, PluginStatus::failed); !running)
+    return running.error();
 
   queries_ = std::make_unique<QueryEngine>(*tables_, live_tables(*facts_), origin_);
   queries_->set_limits(query_limits(*settings));
@@ -314,6 +310,8 @@ Result<std::string> Daemon::reload() {
   if (!prepared) return refuse(prepared.error());
   auto outputs = outputs_->prepare(settings->outputs);
   if (!outputs) return refuse(outputs.error());
+  if (auto usable = check_required(*settings, PluginStatus::refused); !usable)
+    return refuse(usable.error());
   if (auto committed = broker_.commit_reload(true); !committed) return refuse(committed.error());
 
   log_.configure(settings->log_level, settings->log_json);
@@ -324,6 +322,11 @@ Result<std::string> Daemon::reload() {
   outputs_->apply(std::move(*outputs));
   print_records(*settings);
   plugins_->apply(std::move(*prepared));
+  if (auto running = check_required(*settings, PluginStatus::failed); !running) {
+    status_ = 1;
+    loop_->quit();
+    return std::move(running).error().within("trivet stops");
+  }
   if (api_) api_->set_token(settings->api_token);
   log_.info("the configuration has been reloaded");
   const bool needs_restart = fixed_settings(*settings) != settings_in_force_;
@@ -335,9 +338,23 @@ Result<std::string> Daemon::reload() {
   return reload_answer(plugins_->states(), needs_restart);
 }
 
+Result<void> Daemon::check_required(const Settings& settings, PluginStatus failing) const {
+  for (const auto& plugin : plugins_->states()) {
+    if (plugin.status != failing) continue;
+    for (const auto& wanted : settings.plugins)
+      if (wanted.name == plugin.name && wanted.enabled && wanted.required)
+        return Error{"plugin " + plugin.name +
+                     (failing == PluginStatus::failed ? " did not start: " : " is refused: ") +
+                     plugin.reason + "; set required = false in [" + plugin.name +
+                     "] to run without it"};
+  }
+  return {};
+}
+
 Result<std::string> Daemon::run_verb(const std::string& verb,
                                      const std::vector<std::string>& arguments) {
   if (verb == "status") return status();
+  if (verb == "plugin ls") return to_json(plugins_->states());
   if (verb == "reload") {
     // Configuration belongs to the main thread; this one waits for it.
     auto answer = std::make_shared<std::promise<Result<std::string>>>();
@@ -353,7 +370,7 @@ Result<std::string> Daemon::run_verb(const std::string& verb,
   for (auto* host : plugins_->hosts())
     for (const auto& offered : host->verbs())
       if (offered.name == verb) return host->run_verb(verb, arguments);
-  std::vector<std::string> known{"status", "reload", "observe", "query"};
+  std::vector<std::string> known{"status", "plugin ls", "reload", "observe", "query"};
   for (auto* host : plugins_->hosts())
     for (const auto& offered : host->verbs()) known.push_back(offered.name);
   const auto near = nearest(verb, known);

@@ -59,6 +59,8 @@ class Daemon {
   Result<void> watch_processes();
   std::vector<HookState> core_hooks() const;
   Result<std::string> reload();
+  // An error where a plugin that is on and required is in that state.
+  Result<void> check_required(const Settings& settings, PluginStatus failing) const;
   Result<std::string> run_verb(const std::string& verb, const std::vector<std::string>& arguments);
   std::string status() const;
   void on_signal(int signal);
@@ -93,6 +95,7 @@ class Daemon {
   std::string settings_in_force_;  // those that only a restart changes, as text
   const OriginNow origin_;
   Time started_;
+  int status_ = 0;                  // of run()
   std::uint64_t published_ns_ = 0;  // when the metrics were, CLOCK_BOOTTIME
 };
 

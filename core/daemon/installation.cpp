@@ -15,11 +15,11 @@ Installation find_installation(const std::string& plugin_directory) {
   const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
   const auto prefix = program.parent_path().parent_path();
   Installation found;
-  found.plugin_directory = plugin_directory.empty()
-                               ? (prefix / "lib" / "trivet" / "plugins").string()
-                               : absolute_path(plugin_directory);
   // CMake leaves this in the folder that it builds in, and installs it nowhere.
   found.build_tree = std::filesystem::is_regular_file(prefix / "CMakeCache.txt", error);
+  const char* folder = found.build_tree ? "lib/trivet/plugins" : TRIVET_PLUGIN_FOLDER;
+  found.plugin_directory =
+      plugin_directory.empty() ? (prefix / folder).string() : absolute_path(plugin_directory);
   return found;
 }
 

@@ -12,7 +12,8 @@
 namespace trivet {
 
 struct Installation {
-  // Folder of the plugin libraries: lib/trivet/plugins beside the program's own bin.
+  // Folder of the plugin libraries, beside the program's own bin: lib/trivet/plugins where CMake
+  // built it, the distribution's folder for libraries where it is installed.
   std::string plugin_directory;
   // The program runs from where CMake built it: files may belong to the user who called sudo.
   bool build_tree = false;

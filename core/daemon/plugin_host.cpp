@@ -209,6 +209,10 @@ void PluginHost::on_event(unsigned id, unsigned version, std::size_t size,
   wanted_events_[id] = true;
 }
 
+void PluginHost::declare_table(const RecordSchema& schema) {
+  services_.table(schema);
+}
+
 void PluginHost::publish_record(const RecordSchema& schema, std::shared_ptr<const void> record) {
   services_.record(schema, std::move(record));
 }

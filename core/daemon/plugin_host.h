@@ -32,6 +32,8 @@ struct HostServices {
   Log& log;
   // A record that a plugin published, for tables, streams and the other plugins.
   std::function<void(const RecordSchema&, std::shared_ptr<const void>)> record;
+  // A table that is there from now on.
+  std::function<void(const RecordSchema&)> table = [](const RecordSchema&) {};
 };
 
 // A verb that a plugin added to the control socket.
@@ -112,6 +114,7 @@ class PluginHost final : public Host {
  protected:
   void on_event(unsigned id, unsigned version, std::size_t size,
                 std::function<void(const AnyEvent&)> handler) override;
+  void declare_table(const RecordSchema& schema) override;
   void publish_record(const RecordSchema& schema, std::shared_ptr<const void> record) override;
   void on_any_record(const RecordSchema& schema, std::function<void(const void*)> handler) override;
 

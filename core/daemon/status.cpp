@@ -108,6 +108,10 @@ std::string to_json(const std::vector<OwnedHooks>& hooks) {
   return dump({{"hooks", hook_list(hooks)}});
 }
 
+std::string to_json(const std::vector<PluginState>& plugins) {
+  return dump(plugin_list(plugins));
+}
+
 std::string reload_answer(const std::vector<PluginState>& plugins, bool needs_restart) {
   return dump(
       {{"reloaded", true}, {"plugins", plugin_list(plugins)}, {"needs_restart", needs_restart}});

@@ -46,6 +46,8 @@ struct StatusReport {
 std::string to_json(const StatusReport& report);
 // Every hook with all that was tried, as `trivet doctor -o json` prints them.
 std::string to_json(const std::vector<OwnedHooks>& hooks);
+// What `trivet plugin ls` is told.
+std::string to_json(const std::vector<PluginState>& plugins);
 // What `trivet reload` is told: the plugins as they are now.
 std::string reload_answer(const std::vector<PluginState>& plugins, bool needs_restart);
 

@@ -13,7 +13,7 @@ EVENT = re.compile(r"^TRIVET_EVENT\((\w+),\s*([^,]+),\s*([^,]+),\s*([^,)]+)\)", 
 ROW = re.compile(r"^\|\s*`?(\w+_event)`?\s*\|\s*(\d+)\s*\|\s*(\d+)\s*\|\s*(\d+)\s*\|", re.M)
 # bpf/event.h: who owns which ids.
 IDS = {"core": range(1, 64), "security": range(64, 128), "tracing": range(128, 192),
-       "network": range(192, 256)}
+       "network": range(192, 240)}
 
 
 def number(expression):

@@ -43,6 +43,8 @@ def project_header(path, name):
         rooms += map(tree.pathlib.Path, ("core", "core/include", "bpf", "plugins", "tests", "tests/unit"))
     elif path.parts[0] == "plugins":
         rooms += map(tree.pathlib.Path, ("plugins", "core/include", "bpf"))
+    elif path.parts[0] == "examples":
+        rooms += map(tree.pathlib.Path, (f"examples/{path.parts[1]}/bpf", "core/include", "bpf"))
     else:
         rooms += map(tree.pathlib.Path, ("bpf",))
     for room in rooms:
@@ -73,6 +75,12 @@ def own_fault(path, header):
             return "kernel-only headers stay in bpf/"
         if header.startswith(tuple(f"bpf/{p}/" for p in PLUGINS if p != path.parts[1])):
             return "a plugin includes no other plugin's events"
+    elif room == "examples":
+        if header.startswith(f"examples/{path.parts[1]}/"):
+            return None
+        installed = ("bpf/",) if path.parts[2] == "bpf" else ("bpf/", "core/include/trivet/")
+        if not header.startswith(installed) or header.startswith(tuple(f"bpf/{p}/" for p in PLUGINS)):
+            return "an example includes only what is installed"
     elif room == "core":
         if header.startswith("plugins/"):
             return "the core includes no plugin"

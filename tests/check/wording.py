@@ -5,7 +5,7 @@ import re
 
 import tree
 
-KERNEL_SIDE = ("bpf/", "tests/flood/flood.")
+KERNEL_SIDE = ("bpf/", "tests/flood/flood.", "examples/signals/bpf/")
 CODE = {".h", ".cpp", ".c", ".py", ".cmake", ".sh", ".S"}
 # Spelt apart, so that this file does not find itself.
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b")
@@ -18,7 +18,7 @@ EXEMPT = ("tests/data/", "tests/fuzz/corpus", "LICENSE")
 def is_code(path):
     if path.suffix in CODE or path.name == "CMakeLists.txt":
         return True
-    return path.parts[0] in ("scripts", ".ci") and path.suffix == ""
+    return path.parts[0] in ("scripts", "packaging", ".ci") and path.suffix == ""
 
 
 def main():

@@ -31,6 +31,18 @@ def folder():
 
 
 @pytest.fixture
+def installed(folder):
+    """A copy of the program with its plugins, where any user reaches it: (program, plugin folder)."""
+    build = pathlib.Path(trivet_harness.trivet_program()).parents[1]
+    plugins = folder / os.environ["TRIVET_PLUGIN_FOLDER"]
+    shutil.copytree(build / "lib/trivet/plugins", plugins)
+    (folder / "bin").mkdir()
+    program = folder / "bin/trivet"
+    shutil.copy(trivet_harness.trivet_program(), program)
+    return program, plugins
+
+
+@pytest.fixture
 def start(folder):
     """start(**options) -> a serving Trivet. Afterwards it is stopped and the host is as it was."""
     before = host_snapshot.take()

@@ -4,7 +4,6 @@ nothing half-started."""
 
 import json
 import os
-import pathlib
 import re
 import shutil
 import socket
@@ -235,18 +234,6 @@ def test_a_metrics_port_in_use_is_named(start, folder):
     assert not (folder / "t.sock").exists()
 
 
-@pytest.fixture
-def installed(folder):
-    """A copy of the program with its plugins, where any user reaches it: (program, plugin folder)."""
-    build = pathlib.Path(harness.trivet_program()).parents[1]
-    plugins = folder / "lib/trivet/plugins"
-    shutil.copytree(build / "lib/trivet/plugins", plugins)
-    (folder / "bin").mkdir()
-    program = folder / "bin/trivet"
-    shutil.copy(harness.trivet_program(), program)
-    return program, plugins
-
-
 ORDINARY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
 
 
@@ -271,10 +258,11 @@ def test_a_kernel_without_btf_is_named(folder):
 
 
 def plugin_is_refused(installed, folder, *patterns):
-    """The plugin is refused in words, and since it is enabled nothing starts without it."""
+    """The plugin is refused in words, and nothing starts without it: it is required."""
     config = folder / "good.toml"
     config.write_text(harness.changed_configuration(harness.shipped_configuration(), {
-        "control.socket": folder / "t.sock", "metrics.listen": f"127.0.0.1:{harness.free_port()}"}))
+        "control.socket": folder / "t.sock", "metrics.listen": f"127.0.0.1:{harness.free_port()}",
+        **{f"{name}.required": True for name in ("security", "tracing", "network")}}))
     refused(trivet("run", "-c", config, program=installed[0]), *patterns)
 
 

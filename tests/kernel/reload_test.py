@@ -93,6 +93,42 @@ def test_a_reload_that_is_wrong_changes_nothing_and_names_the_place(start, nginx
     works(trivet, nginx, "security")
 
 
+@pytest.fixture
+def untrusted(installed, monkeypatch):
+    """Makes a plugin's file one that trivet must not trust, of the copy of trivet that the test runs."""
+    program, plugins = installed
+    monkeypatch.setenv("TRIVET_BIN", str(program))
+    return lambda name: (plugins / f"{name}.so").chmod(0o777)
+
+
+def test_a_plugin_that_is_refused_leaves_the_others_running(start, nginx, untrusted):
+    untrusted("tracing")
+    trivet = start()
+    rows = {row["name"]: row for row in json.loads(trivet.call("plugin", "ls", "-o", "json").stdout)}
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "security": "running", "network": "running", "tracing": "refused"}
+    assert "chmod" in rows["tracing"]["reason"]
+    works(trivet, nginx, "network")
+    trivet.configure({"tracing.required": True})
+    refused = trivet.call("reload", check=False)
+    assert refused.returncode == 1 and "required = false in [tracing]" in refused.stderr
+    works(trivet, nginx, "network")
+
+
+def test_a_required_plugin_that_does_not_start_is_the_end(start, nginx, untrusted):
+    trivet = start(plugins=("network",))
+    untrusted("security")
+    trivet.configure({"security.enabled": True})
+    trivet.call("reload")
+    assert states(trivet) == {"network": "running", "tracing": "off", "security": "failed"}
+    works(trivet, nginx, "network")
+    trivet.configure({"security.required": True})
+    ended = trivet.call("reload", check=False)
+    assert ended.returncode == 1 and "security" in ended.stderr and "chmod" in ended.stderr
+    assert trivet.process.wait(20 * harness.SCALE) == 1
+    trivet.kill()
+
+
 def test_sighup_reloads_too(start):
     trivet = start()
     trivet.configure({"tracing.enabled": False})

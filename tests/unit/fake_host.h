@@ -365,6 +365,7 @@ class FakeHost final : public Host {
                 std::function<void(const AnyEvent&)> handler) override {
     events_.push_back({id, std::move(handler)});
   }
+  void declare_table(const RecordSchema&) override {}
   void publish_record(const RecordSchema& schema, std::shared_ptr<const void> record) override {
     published_.emplace_back(schema.table, record);
     notify(schema.table, record.get());

@@ -63,6 +63,12 @@ class Host {
              });
   }
 
+  // Makes the table of R known before its first record: for types that the core does not declare.
+  // Call in start().
+  template <class R>
+  void table() {
+    declare_table(R::schema());
+  }
   // Publishes a record to its table, the outputs, live streams and subscribers.
   template <class R>
   void publish(R record) {
@@ -90,6 +96,7 @@ class Host {
   // Records shorter than `size` or of another version are counted as malformed and not delivered.
   virtual void on_event(unsigned id, unsigned version, std::size_t size,
                         std::function<void(const AnyEvent&)> handler) = 0;
+  virtual void declare_table(const RecordSchema& schema) = 0;
   virtual void publish_record(const RecordSchema& schema, std::shared_ptr<const void> record) = 0;
   virtual void on_any_record(const RecordSchema& schema,
                              std::function<void(const void*)> handler) = 0;
