@@ -278,7 +278,7 @@ void HttpDialogue::take_response_head(const Stamp& stamp) {
     if (websocket_) return;
     // Whose the bytes that follow are shows anew, as with TLS through a proxy.
     over_ = true;
-    link_.reopen();
+    link_.reopen(Party::server);
   }
 }
 

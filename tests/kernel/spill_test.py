@@ -6,7 +6,6 @@ import ipaddress
 import json
 import os
 import pathlib
-import signal
 import stat
 import struct
 import subprocess
@@ -86,9 +85,11 @@ def total_size(records):
 
 
 def kill(trivet):
-    """Ends main as a crash would, and waits for the broker."""
-    os.kill(trivet.main_pid(), signal.SIGKILL)
+    """Ends both processes without a word; main dies with the broker."""
+    main = trivet.main_pid()
+    trivet.process.kill()
     trivet.process.wait(20 * harness.SCALE)
+    harness.wait_until(lambda: not os.path.exists(f"/proc/{main}"), 20, "main is gone")
     trivet.errors.close()
 
 

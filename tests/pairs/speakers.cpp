@@ -245,6 +245,7 @@ struct Read {
     }
     return {number_in(r.question_name), answered, r.error.empty()};
   }
+  Numbers operator()(const HttpMessage&) const { return {}; }
   Numbers operator()(const TlsHandshake&) const { return {}; }
 };
 
