@@ -43,8 +43,15 @@ RuleEvent event_of(std::size_t type, unsigned profile, const event_header& heade
   event.result = profile & PROFILE_FAILED ? -2 : 0;
   bool reads = profile & PROFILE_READ, writes = profile & PROFILE_WRITE;
   event.open_flags = reads && writes ? O_RDWR : writes ? O_WRONLY : O_RDONLY;
-  event.file_mode = profile & PROFILE_DIRECTORY ? S_IFDIR : S_IFREG;
+  event.addressed = is_send(type) && profile & PROFILE_ADDRESSED;
+  if (has_descriptor(type))
+    event.descriptor = shape_of(type) & CALL_RETURNS_DESCRIPTOR && event.failed() ? -1 : 3;
   event.path = "/etc/shadow\xff";
+  if (is_open(type)) {
+    event.file_mode = profile & PROFILE_DIRECTORY ? S_IFDIR : S_IFREG;
+    return event;
+  }
+  if (!has_descriptor(type)) return event;
   event.family = 2;
   event.remote = *IpAddress::parse("203.0.113.7");
   event.local = *IpAddress::parse("10.0.0.1");

@@ -139,18 +139,18 @@ def test_a_wrong_rule_is_refused(folder, text, says):
 
 def test_rules_fields_and_events_are_told_without_a_daemon(folder):
     rules = folder / "rules.yaml"
-    rules.write_text(GOOD_RULE.format(condition="evt.type in (open, ptrace)", priority="INFO") +
-                     GOOD_RULE.format(condition="evt.type = ptrace", priority="INFO").replace("A rule", "Another"))
+    rules.write_text(GOOD_RULE.format(condition="evt.type in (open, stat)", priority="INFO") +
+                     GOOD_RULE.format(condition="evt.type = stat", priority="INFO").replace("A rule", "Another"))
     listed = json.loads(trivet("rules", "ls", "--rules", rules, "-o", "json").stdout)
     assert [(rule["name"], rule["state"]) for rule in listed] == [("A rule", "loaded"), ("Another", "skipped")]
     shown = trivet("rules", "show", "--rules", rules, "A rule").stdout
-    assert "events: open\n" in shown and "does not see events of type ptrace yet" in shown
+    assert "events: open\n" in shown and "does not see events of type stat yet" in shown
     refused(trivet("rules", "show", "--rules", rules, "A rul"), "A rul", "A rule")
     fields = json.loads(trivet("rules", "fields", "-o", "json").stdout)
     assert {"name": "fd.num", "type": "number"}.items() <= next(
         field for field in fields["fields"] if field["name"] == "fd.num").items()
     events = {event["type"]: event["seen"] for event in json.loads(trivet("rules", "events", "-o", "json").stdout)}
-    assert events["openat"] and not events["ptrace"]
+    assert events["openat"] and not events["stat"]
 
 
 def test_good_rules_pass(folder):

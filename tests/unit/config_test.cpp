@@ -327,7 +327,8 @@ TEST_CASE("an output's settings are what was written, and defaults for the rest"
   REQUIRE(settings->outputs.size() == 1);
   const auto& output = settings->outputs[0];
   CHECK(output.tables == std::vector<std::string>{"alerts", "dns_requests", "http_requests",
-                                                  "postgresql_requests", "redis_requests"});
+                                                  "mysql_requests", "postgresql_requests",
+                                                  "redis_requests"});
   CHECK((output.rate == 5 && output.burst == 5));
   const auto& file = std::get<FileTarget>(output.target);
   CHECK((file.path == "/var/log/a" && file.max_bytes == 100 << 20 && file.keep == 5));
