@@ -30,7 +30,7 @@ constexpr int broker_capabilities[] = {
     CAP_SYS_ADMIN,        // a map opened again, read-only, for main: by its id, which asks for this
     CAP_SYS_PTRACE,       // another user's environment and executable, in /proc
     CAP_DAC_READ_SEARCH,  // state files of containers' runtimes, whoever owns their folders
-    CAP_KILL,             // a signal to main, which is another user
+    CAP_KILL,             // a signal to main, which is another user: that of the broker's death too
     CAP_SETUID,           // main, where it is started again: another user, of another group,
     CAP_SETGID,
     CAP_SETPCAP,  // and without any capability to gain
