@@ -130,8 +130,7 @@ Result<void> Daemon::start() {
   settings_in_force_ = fixed_settings(*settings);
   auto prepared = plugins_->prepare(*settings, files_);
   if (!prepared) return prepared.error();
-  if (auto usable = check_required(*settings, PluginStatus::refused); !usable)
-    return usable.error();
+  if (auto usable = check_plugins(*settings, PluginStatus::refused); !usable) return usable.error();
 
   auto endpoint = MetricsEndpoint::start(*registry_, settings->metrics_listen);
   if (!endpoint) return endpoint.error();
@@ -155,7 +154,7 @@ Result<void> Daemon::start() {
   dispatcher_ = std::make_unique<Dispatcher>(*facts_, plugins_->hosts());
   if (auto watching = watch_processes(); !watching) return watching.error();
   plugins_->apply(std::move(*prepared));
-  if (auto running = check_required(*settings, PluginStatus::failed); !running)
+  if (auto running = check_plugins(*settings, PluginStatus::failed); !running)
     return running.error();
 
   queries_ = std::make_unique<QueryEngine>(*tables_, live_tables(*facts_), origin_);
@@ -310,7 +309,7 @@ Result<std::string> Daemon::reload() {
   if (!prepared) return refuse(prepared.error());
   auto outputs = outputs_->prepare(settings->outputs);
   if (!outputs) return refuse(outputs.error());
-  if (auto usable = check_required(*settings, PluginStatus::refused); !usable)
+  if (auto usable = check_plugins(*settings, PluginStatus::refused); !usable)
     return refuse(usable.error());
   if (auto committed = broker_.commit_reload(true); !committed) return refuse(committed.error());
 
@@ -322,7 +321,7 @@ Result<std::string> Daemon::reload() {
   outputs_->apply(std::move(*outputs));
   print_records(*settings);
   plugins_->apply(std::move(*prepared));
-  if (auto running = check_required(*settings, PluginStatus::failed); !running) {
+  if (auto running = check_plugins(*settings, PluginStatus::failed); !running) {
     status_ = 1;
     loop_->quit();
     return std::move(running).error().within("trivet stops");
@@ -338,15 +337,15 @@ Result<std::string> Daemon::reload() {
   return reload_answer(plugins_->states(), needs_restart);
 }
 
-Result<void> Daemon::check_required(const Settings& settings, PluginStatus failing) const {
+Result<void> Daemon::check_plugins(const Settings& settings, PluginStatus failing) const {
+  const bool refused = failing == PluginStatus::refused;
   for (const auto& plugin : plugins_->states()) {
     if (plugin.status != failing) continue;
     for (const auto& wanted : settings.plugins)
-      if (wanted.name == plugin.name && wanted.enabled && wanted.required)
-        return Error{"plugin " + plugin.name +
-                     (failing == PluginStatus::failed ? " did not start: " : " is refused: ") +
-                     plugin.reason + "; set required = false in [" + plugin.name +
-                     "] to run without it"};
+      if (wanted.name == plugin.name && wanted.enabled && (refused || wanted.required))
+        return Error{"plugin " + plugin.name + (refused ? " is refused: " : " did not start: ") +
+                     plugin.reason + "; set " + (refused ? "enabled" : "required") +
+                     " = false in [" + plugin.name + "] to run without it"};
   }
   return {};
 }

@@ -59,8 +59,9 @@ class Daemon {
   Result<void> watch_processes();
   std::vector<HookState> core_hooks() const;
   Result<std::string> reload();
-  // An error where a plugin that is on and required is in that state.
-  Result<void> check_required(const Settings& settings, PluginStatus failing) const;
+  // An error where a plugin that is on is in that state: refused, as its file or its settings are
+  // wrong, or failed though it is required.
+  Result<void> check_plugins(const Settings& settings, PluginStatus failing) const;
   Result<std::string> run_verb(const std::string& verb, const std::vector<std::string>& arguments);
   std::string status() const;
   void on_signal(int signal);

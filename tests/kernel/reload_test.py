@@ -101,17 +101,16 @@ def untrusted(installed, monkeypatch):
     return lambda name: (plugins / f"{name}.so").chmod(0o777)
 
 
-def test_a_plugin_that_is_refused_leaves_the_others_running(start, nginx, untrusted):
+def test_a_plugin_that_is_refused_is_named_and_a_reload_that_enables_it_changes_nothing(start, nginx, untrusted):
     untrusted("tracing")
-    trivet = start()
+    trivet = start(plugins=("security", "network"))
     rows = {row["name"]: row for row in json.loads(trivet.call("plugin", "ls", "-o", "json").stdout)}
     assert {name: row["state"] for name, row in rows.items()} == {
         "security": "running", "network": "running", "tracing": "refused"}
     assert "chmod" in rows["tracing"]["reason"]
-    works(trivet, nginx, "network")
-    trivet.configure({"tracing.required": True})
+    trivet.configure({"tracing.enabled": True})
     refused = trivet.call("reload", check=False)
-    assert refused.returncode == 1 and "required = false in [tracing]" in refused.stderr
+    assert refused.returncode == 1 and "enabled = false in [tracing]" in refused.stderr
     works(trivet, nginx, "network")
 
 
