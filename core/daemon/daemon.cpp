@@ -240,7 +240,7 @@ Result<void> Daemon::watch_processes() {
   auto lanes = broker_.lanes();
   if (!lanes) return lanes.error();
   auto reader = lanes::LaneReader::create(
-      std::move(*lanes), [this](lanes::Batch&& batch) { dispatcher_->dispatch(std::move(batch)); },
+      std::move(*lanes), [this](lanes::Batch&& batch) { dispatcher_->dispatch(batch); },
       [this](lane of) { return dispatcher_->room(of); });
   if (!reader) return reader.error();
   reader_ = std::move(*reader);

@@ -82,7 +82,7 @@ const PluginHost::Subject& Dispatcher::subject(std::span<const std::byte> event)
   return known.subject;
 }
 
-void Dispatcher::dispatch(lanes::Batch&& batch) {
+void Dispatcher::dispatch(const lanes::Batch& batch) {
   ++generation_;
   for (std::size_t i = 0; i < hosts_.size(); ++i) begin(pending_[i], *hosts_[i]);
 
@@ -107,7 +107,7 @@ void Dispatcher::dispatch(lanes::Batch&& batch) {
 
   for (std::size_t i = 0; i < hosts_.size(); ++i)
     if (!pending_[i].share.events.empty())
-      hosts_[i]->offer(std::exchange(pending_[i].share, PluginHost::Share()));
+      hosts_[i]->offer(std::exchange(pending_[i].share, hosts_[i]->empty_share()));
 }
 
 }  // namespace trivet

@@ -21,7 +21,7 @@ class Dispatcher {
   // The hosts outlive the dispatcher.
   Dispatcher(HostFacts& facts, std::vector<PluginHost*> hosts);
 
-  void dispatch(lanes::Batch&& batch);
+  void dispatch(const lanes::Batch& batch);
   // Bytes of that lane that may be dispatched now without a plugin losing what it wants to wait
   // for.
   std::size_t room(lane of) const;

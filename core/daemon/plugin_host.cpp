@@ -10,6 +10,8 @@ namespace trivet {
 
 namespace {
 
+constexpr std::size_t kKeptShares = 2;  // one is filled while another is handled
+
 // An object that the broker holds for a plugin.
 class LentObject final : public Object {
  public:
@@ -92,8 +94,16 @@ std::size_t PluginHost::room(lane of) const {
 
 void PluginHost::Share::add(std::span<const std::byte> event, const Subject& subject) {
   events.add(event);
-  subjects.push_back(subject);
+  if (subjects.empty() || subjects.back() != subject) subjects.push_back(subject);
+  subject_of.push_back(static_cast<std::uint32_t>(subjects.size() - 1));
   bytes[events.header(events.size() - 1).lane] += event.size();
+}
+
+void PluginHost::Share::clear() {
+  events.clear();
+  subjects.clear();
+  subject_of.clear();
+  bytes = {};
 }
 
 std::size_t PluginHost::make_room(lane of) {
@@ -103,20 +113,32 @@ std::size_t PluginHost::make_room(lane of) {
 
 void PluginHost::offer(Share&& share) {
   const auto owned = std::make_shared<Share>(std::move(share));
-  worker_.offer({owned->bytes,
-                 [this, owned] {
-                   for (std::size_t i = 0; i < owned->events.size(); ++i)
-                     deliver(owned->events.record(i), owned->subjects[i]);
-                 },
+  worker_.offer({owned->bytes, [this, owned] { deliver(*owned); },
                  [this, owned](lane of) {
                    Share rest;
                    for (std::size_t i = 0; i < owned->events.size(); ++i)
                      if (const auto& header = owned->events.header(i); header.lane == of)
                        count(header);
                      else
-                       rest.add(owned->events.record(i), owned->subjects[i]);
+                       rest.add(owned->events.record(i), owned->subjects[owned->subject_of[i]]);
                    *owned = std::move(rest);
                  }});
+}
+
+PluginHost::Share PluginHost::empty_share() {
+  const std::lock_guard lock(mutex_);
+  if (handled_.empty()) return {};
+  Share share = std::move(handled_.back());
+  handled_.pop_back();
+  return share;
+}
+
+void PluginHost::deliver(Share& share) {
+  for (std::size_t i = 0; i < share.events.size(); ++i)
+    deliver(share.events.record(i), share.subjects[share.subject_of[i]]);
+  share.clear();
+  const std::lock_guard lock(mutex_);
+  if (handled_.size() < kKeptShares) handled_.push_back(std::move(share));
 }
 
 void PluginHost::deliver(std::span<const std::byte> bytes, const Subject& subject) {

@@ -48,15 +48,18 @@ class PluginHost final : public Host {
   struct Subject {
     ProcessRef process;
     ProcessRef parent;
+    bool operator==(const Subject&) const = default;
   };
   // Events on their way to the plugin, copies, so that what waits in the queue weighs what the
   // queue is charged for, not a whole batch for one event of it.
   struct Share {
     lanes::Batch events;
-    std::vector<Subject> subjects;  // one for each event
+    std::vector<Subject> subjects;          // neighbours often share one
+    std::vector<std::uint32_t> subject_of;  // in `subjects`, one for each event
     std::array<std::size_t, LANE_COUNT> bytes{};
 
     void add(std::span<const std::byte> event, const Subject& subject);
+    void clear();
   };
 
   PluginHost(std::string name, const HostServices& services);
@@ -88,6 +91,8 @@ class PluginHost final : public Host {
   void count_dropped(const event_header& header) { count(header); }
   // Hands events over. Reader thread.
   void offer(Share&& share);
+  // A share with the memory of one that was handled, if there is one. Reader thread.
+  Share empty_share();
   // Events of that type and lane that this plugin wanted and did not get. Any thread.
   std::uint64_t dropped_events(unsigned lane, unsigned type) const {
     return dropped_events_[lane][type].load(std::memory_order_relaxed);
@@ -129,6 +134,7 @@ class PluginHost final : public Host {
     Verb run;
   };
 
+  void deliver(Share& share);
   void deliver(std::span<const std::byte> bytes, const Subject& subject);
   // The plugin and all that it asked for. Worker thread.
   void forget_plugin();
@@ -156,6 +162,7 @@ class PluginHost final : public Host {
       record_handlers_;
   std::map<std::string, RegisteredVerb> verbs_;
   std::vector<HookState> hooks_;
+  std::vector<Share> handled_;  // empty ones, for the next events
 
   Worker worker_;  // last: its thread ends before what it uses
 };

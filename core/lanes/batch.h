@@ -29,9 +29,15 @@ class Batch {
   }
   const event_header& header(std::size_t i) const { return at(places_[i]); }
 
-  void reserve(std::size_t records, std::size_t bytes) {
-    places_.reserve(records);
-    if (bytes > capacity_) grow(bytes);
+  // As new, with the memory that it has, unless that is uncommonly much. For one that was moved
+  // from, too.
+  void clear() {
+    places_.clear();
+    used_ = 0;
+    if (capacity_ > kKeptBytes) arena_.reset();
+    if (!arena_) capacity_ = 0;
+    newest_ns_ = 0;
+    sorted_ = true;
   }
   // Copies a record whose header has been checked: its size is the record's.
   void add(std::span<const std::byte> record) {
@@ -54,6 +60,8 @@ class Batch {
   }
 
  private:
+  static constexpr std::size_t kKeptBytes = 4 << 20;
+
   const event_header& at(std::size_t place) const {
     return *reinterpret_cast<const event_header*>(&arena_[place]);
   }

@@ -108,14 +108,11 @@ std::size_t LaneReader::read_round() {
   for (unsigned lane = 0; lane < LANE_COUNT; lane++)
     budget[lane] = std::min(budget[lane], room_(static_cast<enum lane>(lane)));
   if (lifecycle_held_) budget[LANE_LIFECYCLE] = 0;
-  Batch batch;
-  batch.reserve(last_records_, last_bytes_);
-  merge_.read(batch, budget);
-  const std::size_t count = batch.size();
+  batch_.clear();
+  merge_.read(batch_, budget);
+  const std::size_t count = batch_.size();
   if (count == 0) return 0;
-  last_records_ = count;
-  last_bytes_ = batch.bytes();
-  handler_(std::move(batch));
+  handler_(std::move(batch_));
   return count;
 }
 

@@ -87,8 +87,7 @@ class LaneReader {
   UniqueFd wake_;    // eventfd: a stop or a task
   UniqueFd any_;     // epoll: the rings that wake the reader
   UniqueFd urgent_;  // epoll: the alerts' alone
-  std::size_t last_records_ = 0;
-  std::size_t last_bytes_ = 0;
+  Batch batch_;      // of one round; its memory serves the next, unless the handler takes it
   std::atomic<bool> lifecycle_held_ = false;
   std::mutex mutex_;
   std::function<void()> task_;  // guarded by mutex_
