@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plugins switched in TOML and by `trivet reload`, after privileges were dropped."""
 
+import contextlib
+import http.client
 import json
 import os
 import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -67,6 +70,70 @@ def test_a_plugin_goes_off_and_on_and_the_others_do_not_notice(start, nginx, nam
     for plugin in PLUGINS:
         works(trivet, nginx, plugin)
     assert trivet.main_pid() == main
+
+
+DEED_RULE = """
+- rule: Deed
+  desc: An open of a file of the test
+  condition: evt.type in (open, openat) and fd.name startswith {folder}/deed-
+  output: deed %fd.name
+  priority: NOTICE
+"""
+
+
+class Deeds:
+    """Requests to a server, each with its number in the path, and opens of files with a number, one after
+    the other until it is closed."""
+
+    def __init__(self, nginx, folder):
+        self.nginx, self.folder = nginx, folder
+        self.requests = self.opens = 0
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self.do)
+        self.thread.start()
+
+    def do(self):
+        server = http.client.HTTPConnection("127.0.0.1", self.nginx.port)
+        while not self.ending.wait(0.002):
+            server.request("GET", f"/ok/{self.requests}")
+            server.getresponse().read()
+            self.requests += 1
+            with contextlib.suppress(FileNotFoundError):
+                (self.folder / f"deed-{self.opens}").open()
+            self.opens += 1
+        server.close()
+
+    def close(self):
+        self.ending.set()
+        self.thread.join()
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_hundred_toggles_of_a_plugin_cost_the_others_no_event(start, nginx, folder, name):
+    rules = folder / "deeds.yaml"
+    rules.write_text(DEED_RULE.format(folder=folder))
+    trivet = start(changes={"security.rules_files": [rules]})
+    deeds = Deeds(nginx, folder)
+    try:
+        for toggle in range(100):
+            trivet.configure({f"{name}.enabled": toggle % 2 == 1})
+            trivet.call("reload")
+    finally:
+        deeds.close()
+    assert states(trivet) == expected_states()
+    if name != "tracing":
+        seen = trivet.requests("http_requests", nginx.port, "path LIKE '/ok/%'", deeds.requests)
+        for role in ("client", "server"):
+            assert [row["path"] for row in seen[role]] == [f"/ok/{i}" for i in range(deeds.requests)]
+    if name != "security":
+        ask = "SELECT count(*) AS n FROM alerts WHERE rule = 'Deed'"
+        harness.wait_until(lambda: trivet.query(ask)[0]["n"] >= deeds.opens, 10, "all alerts")
+        told = trivet.query("SELECT output FROM alerts WHERE rule = 'Deed' ORDER BY time_ns")
+        assert [row["output"].split()[-1] for row in told] == [
+            f"{folder}/deed-{i}" for i in range(deeds.opens)]
+    if name != "network":
+        flows = trivet.query(f"SELECT sent_packets FROM flows WHERE local_port = {nginx.port}")
+        assert flows, "no flow of the connection"
 
 
 def test_all_three_off_and_on_ten_times(start, nginx):
