@@ -95,4 +95,5 @@ def main():
           f"events lost {lost:.0f}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -60,4 +60,5 @@ def main():
         print(f"{what:20} {statistics.median(values) / 1024:6.1f} MiB")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -333,6 +333,7 @@ http {{
     location /missing/ {{ return 404 "nothing\\n"; }}
     location /moved/ {{ return 301 http://127.0.0.1:{port}/ok/; }}
     location /denied/ {{ return 403; }}
+    location /1k/ {{ root {prefix}; add_header X-Request $request_uri; try_files /files/1k =404; }}
     location /files/ {{ alias {prefix}/files/; }}
     location /upload/ {{ alias {prefix}/files/; dav_methods PUT; client_max_body_size 20m; }}
   }}
