@@ -11,7 +11,12 @@
 
 #define SIGNAL_GROUP_EXIT     0x00000004
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
-#define MODE_WRITABLE	      0222
+#define CAP_DAC_OVERRIDE      1
+#define MODE_OWNER_WRITES     0200
+#define MODE_GROUP_WRITES     0020
+#define MODE_OTHERS_WRITE     0002
+/* Further groups of a process that are looked at for the right to write. */
+#define GROUPS_MAX 32
 /* From 6.13 the kernel notes in the nanoseconds that somebody has read the time. */
 #define CTIME_QUERIED (1U << 31)
 
@@ -188,6 +193,39 @@ static __always_inline bool inode__in_upper_layer(struct inode *inode)
 	return upper != NULL;
 }
 
+static __always_inline bool cred__in_group(const struct cred *cred, __u32 group)
+{
+	struct group_info *info = BPF_CORE_READ(cred, group_info);
+	__u32 count = BPF_CORE_READ(info, ngroups);
+
+	if (BPF_CORE_READ(cred, fsgid.val) == group)
+		return true;
+	for (__u32 i = 0; i < GROUPS_MAX && i < count; i++) {
+		kgid_t one = {};
+
+		bpf_core_read(&one, sizeof(one), &info->gid[i]);
+		if (one.val == group)
+			return true;
+	}
+	return false;
+}
+
+/* As generic_permission() decides, access lists aside. */
+static __noinline bool inode__writable_by(struct inode *inode, const struct cred *cred)
+{
+	__u16 mode = BPF_CORE_READ(inode, i_mode);
+	__u64 capabilities = 0;
+
+	bpf_core_read(&capabilities, sizeof(capabilities), &cred->cap_effective);
+	if (capabilities & (1ULL << CAP_DAC_OVERRIDE))
+		return true;
+	if (BPF_CORE_READ(inode, i_uid.val) == BPF_CORE_READ(cred, fsuid.val))
+		return mode & MODE_OWNER_WRITES;
+	if (cred__in_group(cred, BPF_CORE_READ(inode, i_gid.val)))
+		return mode & MODE_GROUP_WRITES;
+	return mode & MODE_OTHERS_WRITE;
+}
+
 static __always_inline void process__fill_credentials(struct process_exec_event *event,
 						      struct task_struct *task)
 {
@@ -251,7 +289,7 @@ static __always_inline __u32 process__fill_files(struct process_scratch *scratch
 		event->exe_inode = BPF_CORE_READ(inode, i_ino);
 		event->exe_ctime_ns = inode__ctime_ns(inode);
 		event->exe_mtime_ns = inode__mtime_ns(inode);
-		if (BPF_CORE_READ(inode, i_mode) & MODE_WRITABLE)
+		if (inode__writable_by(inode, BPF_CORE_READ(task, cred)))
 			event->flags |= PROCESS_EXE_WRITABLE;
 		if (inode__in_upper_layer(inode))
 			event->flags |= PROCESS_EXE_UPPER_LAYER;

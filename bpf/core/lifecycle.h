@@ -18,7 +18,7 @@ enum process_flags {
 	PROCESS_ARGS_TRUNCATED = 1 << 1,
 	PROCESS_EXE_UPPER_LAYER = 1 << 2, /* from the upper layer of an overlay file system */
 	PROCESS_EXE_MEMFD = 1 << 3,
-	PROCESS_EXE_WRITABLE = 1 << 4, /* some permission bit allows writing */
+	PROCESS_EXE_WRITABLE = 1 << 4, /* by its mode, to who runs it */
 	PROCESS_HOST_PID_NS = 1 << 5,  /* in the initial pid namespace */
 };
 

@@ -18,9 +18,11 @@
 struct socket_memory {
 	struct task_key owner;
 	__u64 cgroup_id;
+	__u64 opened_ns; /* TCP's connection; 0: unknown */
 	__u32 tid;
-	__u8 told; /* user space knows it */
-	__u8 used; /* the owner has sent or received */
+	__u8 told;	/* user space knows it */
+	__u8 used;	/* the owner has sent or received */
+	__u8 connected; /* by connect() */
 };
 
 struct {
@@ -70,8 +72,12 @@ static __always_inline void event__fill(struct socket_state_event *event, struct
 	}
 	event->flags = event->peer_port != 0 && state != SOCKET_LISTENING ? SOCKET_HAS_PEER : 0;
 	event->protocol = BPF_CORE_READ(sk, sk_protocol);
-	event->state = state;
-	event->reserved = 0;
+	if (event->protocol != IPPROTO_TCP && state == BPF_TCP_CLOSE)
+		state = SOCKET_UNCONNECTED;
+	event->state = event->old_state = state;
+	event->error = 0;
+	event->opened_ns = event->sent_bytes = event->received_bytes = 0;
+	event->retransmits = event->rtt_us = 0;
 	event->net_namespace = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
@@ -86,7 +92,7 @@ static __always_inline void header__set_owner(struct event_header *header,
 }
 
 static __noinline int socket__tell(struct sock *sk, __u64 cookie,
-				   const struct socket_memory *memory, __u8 state)
+				   const struct socket_memory *memory, __u8 old_state, __u8 state)
 {
 	struct socket_state_event *event = event_reserve(LANE_BULK, socket_state_event);
 
@@ -95,6 +101,43 @@ static __noinline int socket__tell(struct sock *sk, __u64 cookie,
 	header__set_owner(&event->header, memory);
 	event->header.socket_cookie = cookie;
 	event__fill(event, sk, state);
+	if (state != old_state)
+		event->old_state = old_state;
+	if (memory && memory->connected)
+		event->flags |= SOCKET_CONNECTED;
+	event_submit(LANE_BULK, event);
+	return 0;
+}
+
+/* Tells the end of a TCP socket, with its account. */
+static __noinline int socket__tell_end(struct sock *sk, __u64 cookie,
+				       const struct socket_memory *memory, __u8 old_state)
+{
+	struct socket_state_event *event = event_reserve(LANE_BULK, socket_state_event);
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+
+	if (!event)
+		return 0;
+	header__set_owner(&event->header, memory);
+	event->header.socket_cookie = cookie;
+	event__fill(event, sk, SOCKET_CLOSED);
+	event->old_state = old_state;
+	/* The port has been given back by now; the packets' one is left. */
+	event->local_port = __builtin_bswap16(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
+	event->error = BPF_CORE_READ(sk, sk_err);
+	event->opened_ns = memory ? memory->opened_ns : 0;
+	if (memory && memory->connected)
+		event->flags |= SOCKET_CONNECTED;
+	if (old_state != BPF_TCP_LISTEN) {
+		event->sent_bytes =
+			BPF_CORE_READ(tcp, bytes_sent) - BPF_CORE_READ(tcp, bytes_retrans);
+		/* The kernel counts the peer's FIN with the bytes. */
+		event->received_bytes =
+			BPF_CORE_READ(tcp, bytes_received) -
+			!!(BPF_CORE_READ(sk, __sk_common.skc_flags) & (1UL << SOCK_DONE));
+		event->retransmits = BPF_CORE_READ(tcp, total_retrans);
+		event->rtt_us = BPF_CORE_READ(tcp, srtt_us) >> 3;
+	}
 	event_submit(LANE_BULK, event);
 	return 0;
 }
@@ -115,19 +158,25 @@ int BPF_PROG(socket_changed, struct sock *sk, int old_state, int new_state)
 		if (!memory)
 			return 0;
 		memory__set_current(memory);
-		if (new_state == BPF_TCP_SYN_SENT)
+		if (new_state == BPF_TCP_SYN_SENT) {
+			memory->opened_ns = bpf_ktime_get_boot_ns();
+			memory->connected = 1;
 			return 0;
+		}
 		break;
 	case BPF_TCP_ESTABLISHED: /* of an accepted one nobody is the owner yet */
 		memory =
 			bpf_sk_storage_get(&socket_memories, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+		if (memory && !memory->connected)
+			memory->opened_ns = bpf_ktime_get_boot_ns();
 		break;
 	case BPF_TCP_CLOSE:
 		memory = bpf_sk_storage_get(&socket_memories, sk, NULL, 0);
-		if (!memory || !memory->told)
+		if (!memory || (!memory->told && old_state != BPF_TCP_SYN_SENT))
 			return 0;
 		memory->told = 0;
-		socket__tell(sk, bpf_get_socket_cookie(sk), memory, SOCKET_CLOSED);
+		socket__tell_end(sk, bpf_get_socket_cookie(sk), memory, old_state);
+		memory->connected = 0;
 		return 0;
 	default:
 		return 0;
@@ -135,7 +184,7 @@ int BPF_PROG(socket_changed, struct sock *sk, int old_state, int new_state)
 	if (!memory)
 		return 0;
 	memory->told = 1;
-	socket__tell(sk, bpf_get_socket_cookie(sk), memory, new_state);
+	socket__tell(sk, bpf_get_socket_cookie(sk), memory, old_state, new_state);
 	return 0;
 }
 
@@ -145,6 +194,54 @@ int socket_created(struct bpf_sock *sk)
 {
 	bpf_get_socket_cookie(sk);
 	return ALLOW;
+}
+
+/* Who binds a socket without TCP's states owns it, long before it is used perhaps. */
+static __always_inline int socket__bound(struct bpf_sock *sk, const __u8 address[16])
+{
+	struct socket_state_event *event;
+	struct socket_memory *memory;
+	struct task_struct *task;
+
+	if (sk->protocol == IPPROTO_TCP)
+		return ALLOW;
+	memory = bpf_sk_storage_get(&socket_memories, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!memory)
+		return ALLOW;
+	memory__set_current(memory);
+	memory->told = 1;
+	event = event_reserve(LANE_BULK, socket_state_event);
+	if (!event)
+		return ALLOW;
+	__builtin_memset((char *)event + sizeof(event->header), 0,
+			 sizeof(*event) - sizeof(event->header));
+	header__set_owner(&event->header, memory);
+	event->header.socket_cookie = bpf_get_socket_cookie(sk);
+	__builtin_memcpy(event->local_address, address, sizeof(event->local_address));
+	event->local_port = sk->src_port;
+	event->protocol = sk->protocol;
+	event->state = event->old_state = SOCKET_UNCONNECTED;
+	task = (void *)bpf_get_current_task();
+	event->net_namespace = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+	event_submit(LANE_BULK, event);
+	return ALLOW;
+}
+
+SEC("cgroup/post_bind4")
+int socket_bound4(struct bpf_sock *sk)
+{
+	__u8 address[16];
+
+	address__map_v4(address, sk->src_ip4);
+	return socket__bound(sk, address);
+}
+
+SEC("cgroup/post_bind6")
+int socket_bound6(struct bpf_sock *sk)
+{
+	__u32 words[4] = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]};
+
+	return socket__bound(sk, (const __u8 *)words);
 }
 
 /* Sockets without TCP's states end here; TCP's are told by their last state. */
@@ -179,6 +276,7 @@ static __always_inline void socket__used(struct sock *sk)
 {
 	struct socket_memory *memory;
 	struct task_key known;
+	__u8 state;
 
 	if (!sk)
 		return;
@@ -200,8 +298,8 @@ static __always_inline void socket__used(struct sock *sk)
 	    known.start_ns == memory->owner.start_ns)
 		return;
 	memory->told = 1;
-	socket__tell(sk, bpf_get_socket_cookie(sk), memory,
-		     BPF_CORE_READ(sk, __sk_common.skc_state));
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	socket__tell(sk, bpf_get_socket_cookie(sk), memory, state, state);
 }
 
 /* Hook "socket_owner". */

@@ -18,16 +18,20 @@ inline ObjectSpec lifecycle_object() {
 }
 
 inline ObjectSpec sockets_object() {
-  return {.name = "sockets",
-          .hooks = {{"socket_state", {{"tp_btf", {"socket_changed"}}}},
-                    {"socket_life", {{"cgroup", {"socket_created", "socket_released"}}}, false},
-                    {"socket_owner",
-                     {{"tp_btf", {"socket_sent", "socket_received"}},
-                      {"fentry",
-                       {"socket_inet_sendmsg", "socket_inet6_sendmsg", "socket_inet_recvmsg",
-                        "socket_inet6_recvmsg"}}},
-                     false},
-                    {"socket_snapshot", {{"iter", {kSocketSnapshot}}}, false}}};
+  return {
+      .name = "sockets",
+      .hooks = {
+          {"socket_state", {{"tp_btf", {"socket_changed"}}}},
+          {"socket_life",
+           {{"cgroup", {"socket_created", "socket_bound4", "socket_bound6", "socket_released"}}},
+           false},
+          {"socket_owner",
+           {{"tp_btf", {"socket_sent", "socket_received"}},
+            {"fentry",
+             {"socket_inet_sendmsg", "socket_inet6_sendmsg", "socket_inet_recvmsg",
+              "socket_inet6_recvmsg"}}},
+           false},
+          {"socket_snapshot", {{"iter", {kSocketSnapshot}}}, false}}};
 }
 
 }  // namespace trivet

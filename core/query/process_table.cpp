@@ -13,6 +13,7 @@ ProcessRow row_of(const Process& process, const Facts& facts) {
   row.parent_start_ns = process.parent.start_ns;
   row.name = process.name;
   row.exe = process.exe;
+  row.exe_inode = process.exe_inode;
   for (const auto& argument : process.args) {
     if (&argument != &process.args.front()) row.cmdline += ' ';
     row.cmdline += argument;
@@ -23,9 +24,11 @@ ProcessRow row_of(const Process& process, const Facts& facts) {
   row.exec_time.boot_ns = process.exec_ns;
   row.uid = process.uid;
   row.user = facts.user_name(process.uid).value_or("");
+  row.real_uid = process.real_uid;
   row.gid = process.gid;
   row.group = facts.group_name(process.gid).value_or("");
   row.login_uid = process.login_uid;
+  row.pgid = process.pgid;
   row.sid = process.sid;
   row.tty = process.tty;
   row.vpid = process.vpid;
@@ -33,6 +36,7 @@ ProcessRow row_of(const Process& process, const Facts& facts) {
   row.exe_upper_layer = process.exe_upper_layer;
   row.exe_memfd = process.exe_memfd;
   row.cap_effective = process.cap_effective;
+  row.cap_permitted = process.cap_permitted;
   row.pid_namespace = process.pid_namespace;
   row.net_namespace = process.net_namespace;
   row.mount_namespace = process.mount_namespace;

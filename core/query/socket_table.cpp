@@ -11,9 +11,9 @@ namespace {
 
 // By number as tcp_states.h has them, in OpenTelemetry's words.
 constexpr std::array<const char*, 14> kStates{
-    "",           "established", "syn_sent",     "syn_received",  "fin_wait_1",
-    "fin_wait_2", "time_wait",   "closed",       "close_wait",    "last_ack",
-    "listen",     "closing",     "syn_received", "bound_inactive"};
+    "unconnected", "established", "syn_sent",     "syn_received",  "fin_wait_1",
+    "fin_wait_2",  "time_wait",   "closed",       "close_wait",    "last_ack",
+    "listen",      "closing",     "syn_received", "bound_inactive"};
 
 std::string protocol_name(std::uint8_t protocol) {
   if (protocol == IPPROTO_TCP) return "tcp";

@@ -107,28 +107,28 @@ void Spill::lose(const Segment& segment, std::uint64_t SpillState::*reason) {
 }
 
 std::vector<TablePart> Spill::parts(std::string_view table, std::uint64_t before) const {
-  std::vector<TablePart> parts, waiting;
+  std::map<std::uint64_t, TablePart> parts;  // by the number of the first row
   {
     // First what waits: a segment gets its file before it leaves the queue.
     std::lock_guard lock(queue_mutex_);
     for (const auto& segment : queue_) {
       if (segment->schema().table == table && segment->number(0) < before)
-        waiting.push_back({segment, nullptr});
+        parts.try_emplace(segment->number(0), TablePart{segment, nullptr});
     }
   }
-  std::ranges::sort(waiting, {}, [](const TablePart& part) { return part.segment->number(0); });
-  if (!waiting.empty()) before = waiting.front().segment->number(0);
   {
     std::lock_guard lock(mutex_);
     const auto found = tables_.find(table);
     if (found != tables_.end()) {
       for (const auto& stored : found->second.files) {
-        if (stored->name().last < before) parts.push_back({nullptr, stored});
+        if (stored->name().last < before)
+          parts.try_emplace(stored->name().first, TablePart{nullptr, stored});
       }
     }
   }
-  std::ranges::move(waiting, std::back_inserter(parts));
-  return parts;
+  std::vector<TablePart> in_order;
+  for (auto& [first, part] : parts) in_order.push_back(std::move(part));
+  return in_order;
 }
 
 void Spill::finish(std::chrono::milliseconds patience) {

@@ -57,7 +57,7 @@ class Spill {
   std::uint64_t max_open_ns() const;
   // A complete segment, to be written. Never waits: one that does not fit the queue is counted.
   void keep(std::shared_ptr<const Segment> segment);
-  // What is kept of a table's rows whose numbers are below `before`, in order: files, then segments
+  // What is kept of a table's rows whose numbers are below `before`, in order: files, and segments
   // that wait to be written.
   std::vector<TablePart> parts(std::string_view table, std::uint64_t before) const;
   // Writes what waits as long as `patience` lasts, then ends the thread.

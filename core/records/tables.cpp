@@ -103,9 +103,7 @@ void Tables::append(const RecordSchema& schema, std::shared_ptr<const void> reco
     ++into->rows;
     ++into->appended;
     if (into->writer->full() || segment.bytes() >= segment_bytes(limits_)) full.swap(into->writer);
-    while (into->pieces.size() > 1 && (into->rows > limits_.rows || into->bytes > limits_.bytes)) {
-      evict_oldest(*into, evicted);
-    }
+    evict(*into, evicted);
   }
   if (full) seal(*into, full);
 }
@@ -131,12 +129,21 @@ void Tables::offer(const RecordSchema& schema, const std::shared_ptr<const void>
 void Tables::seal(Table& table, const std::shared_ptr<SegmentWriter>& writer) {
   std::shared_ptr<const Segment> sealed = writer->seal();
   if (spill_) spill_->keep(sealed);
+  Segments evicted;  // freed after the lock is
   std::lock_guard lock(mutex_);
   auto found = std::ranges::find(table.pieces, writer->segment(), &Piece::segment);
-  if (found == table.pieces.end()) return;  // evicted meanwhile
   table.bytes += sealed->bytes();
   table.bytes -= found->segment->bytes();
   found->segment = std::move(sealed);
+  found->sealed = true;
+  evict(table, evicted);
+}
+
+void Tables::evict(Table& table, Segments& evicted) const {
+  while (table.pieces.size() > 1 && table.pieces.front().sealed &&
+         (table.rows > limits_.rows || table.bytes > limits_.bytes)) {
+    evict_oldest(table, evicted);
+  }
 }
 
 void Tables::evict_oldest(Table& table, Segments& evicted) {
@@ -145,33 +152,36 @@ void Tables::evict_oldest(Table& table, Segments& evicted) {
   table.rows -= segment->rows();
   table.bytes -= segment->bytes();
   table.evicted += segment->rows();
-  if (table.pieces.empty()) table.writer.reset();
   evicted.push_back(std::move(segment));
 }
 
 void Tables::expire(std::uint64_t now_ns) {
   std::vector<Complete> complete;
-  Segments evicted;  // freed after the lock is
   constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t max_open_ns = spill_ ? spill_->max_open_ns() : kNever;
+  std::uint64_t max_age_ns = kNever;
+  const auto older = [now_ns](std::uint64_t then_ns, std::uint64_t age_ns) {
+    return now_ns > then_ns && now_ns - then_ns > age_ns;
+  };
   {
     std::lock_guard lock(mutex_);
-    const std::uint64_t max_age_ns = limits_.age_ns == 0 ? kNever : limits_.age_ns;
+    if (limits_.age_ns != 0) max_age_ns = limits_.age_ns;
     // Rows that come slowly must not keep old ones alive in their segment.
     max_open_ns = std::min(max_open_ns, max_age_ns / kParts);
-    const auto older = [now_ns](std::uint64_t then_ns, std::uint64_t age_ns) {
-      return now_ns > then_ns && now_ns - then_ns > age_ns;
-    };
     for (auto& [name, table] : tables_) {
-      if (table.writer && older(table.pieces.back().first_ns, max_open_ns)) {
+      if (table.writer && older(table.pieces.back().first_ns, max_open_ns))
         complete.emplace_back(&table, std::exchange(table.writer, nullptr));
-      }
-      while (!table.pieces.empty() && older(table.pieces.front().last_ns, max_age_ns)) {
-        evict_oldest(table, evicted);
-      }
     }
   }
   for (auto& [table, writer] : complete) seal(*table, writer);
+  Segments evicted;  // freed after the lock is
+  std::lock_guard lock(mutex_);
+  for (auto& [name, table] : tables_) {
+    while (!table.pieces.empty() && table.pieces.front().sealed &&
+           older(table.pieces.front().last_ns, max_age_ns)) {
+      evict_oldest(table, evicted);
+    }
+  }
 }
 
 void Tables::seal_all() {

@@ -83,6 +83,7 @@ class Tables {
   struct Piece {
     std::shared_ptr<const Segment> segment;
     std::uint64_t first_ns = 0, last_ns = 0;  // when its rows arrived, CLOCK_BOOTTIME
+    bool sealed = false;                      // and the spill has it, if there is one
   };
   struct Table {
     const RecordSchema* schema = nullptr;
@@ -104,6 +105,9 @@ class Tables {
   Table& table(const RecordSchema& schema);
   void offer(const RecordSchema& schema, const std::shared_ptr<const void>& record);
   void seal(Table& table, const std::shared_ptr<SegmentWriter>& writer);
+  // Lets go of the oldest pieces beyond the limits. One that is not sealed stays, for queries would
+  // find it nowhere.
+  void evict(Table& table, Segments& evicted) const;
   static void evict_oldest(Table& table, Segments& evicted);
   static std::vector<Row> rows_of(const std::vector<Span>& spans, std::size_t limit);
   // Where the newest `limit` rows of each of these tables are.

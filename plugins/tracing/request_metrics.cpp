@@ -22,18 +22,6 @@ const std::vector<double> database_bounds = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5,
 // Operations past this many share one series; clients choose their names.
 constexpr std::size_t max_database_series = 1024;
 
-constexpr std::size_t max_services = 256;
-constexpr std::string_view unit_suffix = ".service";
-constexpr std::string_view transient_prefix = "run-";  // systemd-run's: a new name each time
-
-// A label's value as long as there are fewer than `most`, else the one that all others share.
-std::string admitted(std::unordered_set<std::string>& values, std::string value, std::size_t most) {
-  if (value.empty() || values.contains(value)) return value;
-  if (values.size() >= most) return "_OTHER";
-  values.insert(value);
-  return value;
-}
-
 bool is_operation(std::string_view name) {
   return !name.empty() && name.size() <= 32 && std::ranges::all_of(name, [](char c) {
     return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ' ' || c == '_' || c == '.';
@@ -41,17 +29,6 @@ bool is_operation(std::string_view name) {
 }
 
 }  // namespace
-
-std::string RequestMetrics::service_of(const std::string& container_id, std::string_view unit) {
-  std::string service;
-  if (!container_id.empty()) {
-    const ContainerRef container = facts_.container(container_id);
-    service = container && !container->name.empty() ? container->name : container_id;
-  } else if (unit.ends_with(unit_suffix) && !unit.starts_with(transient_prefix)) {
-    service = unit.substr(0, unit.size() - unit_suffix.size());
-  }
-  return admitted(services_, std::move(service), max_services);
-}
 
 // Paths that nothing answers to are the client's invention: they get no series of their own.
 std::string RequestMetrics::route_of(const HttpRequest& record) {
@@ -65,7 +42,7 @@ void RequestMetrics::observe(const HttpRequest& record) {
   const std::string method(
       *std::find(methods.begin(), methods.end() - 1, std::string_view(record.method)));
   const std::string status = record.status ? std::to_string(*record.status) : "";
-  const std::string service = service_of(record.container_id, record.unit);
+  const std::string service = services_.of(record.container_id, record.unit);
   const std::string route = server ? route_of(record) : "";
   std::string key = record.role;
   for (const std::string* part : {&method, &status, &service, &route}) key.append(1, ' ') += *part;
@@ -113,7 +90,7 @@ void RequestMetrics::observe(const DnsRequest& record) {
                  {{"dns_question_type", record.question_type},
                   {"dns_response_code", record.response_code},
                   {"error_type", record.error},
-                  {"service_name", service_of(record.container_id, record.unit)}})
+                  {"service_name", services_.of(record.container_id, record.unit)}})
       .observe(static_cast<double>(record.latency.ns) / 1e9);
 }
 

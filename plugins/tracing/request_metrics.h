@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "trivet/facts.h"
+#include "tracing/services.h"
 #include "trivet/metrics.h"
 #include "trivet/records/dns_request.h"
 #include "trivet/records/http_message.h"
@@ -22,8 +22,9 @@ namespace trivet::tracing {
 
 class RequestMetrics {
  public:
-  RequestMetrics(Metrics& metrics, const Facts& facts, std::size_t max_routes)
-      : metrics_(metrics), facts_(facts), max_routes_(max_routes) {}
+  // Both outlive it.
+  RequestMetrics(Metrics& metrics, Services& services, std::size_t max_routes)
+      : metrics_(metrics), services_(services), max_routes_(max_routes) {}
   void observe(const HttpRequest& record);
   void observe(const HttpMessage&) {}  // no convention has a metric of them
   void observe(const RedisRequest& record);
@@ -36,21 +37,17 @@ class RequestMetrics {
   // Of protocols that carry queries.
   template <class Record>
   void observe_database(std::string_view system, const Record& record, std::string_view operation) {
-    observe_database(system, service_of(record.container_id, record.unit), record.role, operation,
+    observe_database(system, services_.of(record.container_id, record.unit), record.role, operation,
                      record.latency);
   }
   void observe_database(std::string_view system, const std::string& service, std::string_view role,
                         std::string_view operation, Duration latency);
-  // What a process belongs to: its container's name, else its service; empty where it has neither.
-  std::string service_of(const std::string& container_id, std::string_view unit);
   std::string route_of(const HttpRequest& record);
 
   Metrics& metrics_;
-  const Facts& facts_;
+  Services& services_;
   std::size_t max_routes_;
-  // Those that have series of their own.
-  std::unordered_set<std::string> routes_;
-  std::unordered_set<std::string> services_;
+  std::unordered_set<std::string> routes_;  // those that have series of their own
   // By their labels.
   std::unordered_map<std::string, Histogram*> http_;
   std::unordered_map<std::string, Histogram*> database_;

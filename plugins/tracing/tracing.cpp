@@ -117,8 +117,10 @@ Result<void> Tracing::start(Host& host) {
   datagrams_ =
       std::make_unique<Datagrams>(std::min(options_.request_timeout_ns, datagram_timeout_ns),
                                   [this](DnsRequest record) { publish(std::move(record)); });
+  services_ = std::make_unique<Services>(host.facts());
   request_metrics_ =
-      std::make_unique<RequestMetrics>(host.metrics(), host.facts(), options_.http.max_routes);
+      std::make_unique<RequestMetrics>(host.metrics(), *services_, options_.http.max_routes);
+  connection_records_ = std::make_unique<ConnectionRecords>(host, *services_);
   host.on<socket_payload_event>([this](const Event<socket_payload_event>& event) {
     if (event.data.flags & PAYLOAD_DATAGRAM) {
       const std::string_view bytes = text_of(event.tail).substr(0, event.data.captured_bytes);
@@ -136,6 +138,8 @@ Result<void> Tracing::start(Host& host) {
   });
   host.on<socket_close_event>(
       [this](const Event<socket_close_event>& event) { connections_->on_close(event.data); });
+  host.on<socket_state_event>(
+      [this](const Event<socket_state_event>& event) { connection_records_->on_socket(event); });
   host.every(std::chrono::milliseconds(100), [this] { tick(); });
 
   auto object = host.attach(objects().front());
@@ -158,7 +162,9 @@ void Tracing::stop() noexcept {
   verdicts_ = nullptr;
   connections_.reset();
   datagrams_.reset();
+  connection_records_.reset();
   request_metrics_.reset();
+  services_.reset();
   host_ = nullptr;
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "tracing/connection_records.h"
 #include "tracing/connections.h"
 #include "tracing/datagrams.h"
 #include "tracing/request_metrics.h"
@@ -34,7 +35,9 @@ class Tracing final : public Plugin, public Connections::Outlet {
   Map* verdicts_ = nullptr;
   std::unique_ptr<Connections> connections_;
   std::unique_ptr<Datagrams> datagrams_;
+  std::unique_ptr<Services> services_;
   std::unique_ptr<RequestMetrics> request_metrics_;
+  std::unique_ptr<ConnectionRecords> connection_records_;
   std::uint64_t verdict_errors_ = 0;
 };
 

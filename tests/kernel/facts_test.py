@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import socket
 import subprocess
 
 import pytest
@@ -160,6 +161,66 @@ def test_alert_flow_and_request_of_a_socket_name_it_and_its_process_alike(watch,
         assert request[column] == alert[column], column
     # The server's end is another socket, of another process, in both tables.
     served = requests.wait(lambda row: row["process"] == "nginx", what="the server's request")
-    answered = flows.wait(lambda row: row["socket_cookie"] == served["socket_cookie"])
+    # A flow may be told before anybody has accepted it.
+    answered = flows.wait(lambda row: row["socket_cookie"] == served["socket_cookie"] and row["pid"] != 0)
     assert answered["pid"] == served["pid"]
     assert answered["cgroup_id"] == served["cgroup_id"]
+
+
+def test_the_executable_is_writable_to_whom_its_mode_says(start, folder):
+    trivet = start(plugins=[])
+    nobody = 65534
+    programs = {"root's": (0, 0, 0o755), "own": (nobody, nobody, 0o755), "read-only": (nobody, nobody, 0o555),
+                "everybody's": (0, 0, 0o757), "group's": (0, 4242, 0o775), "a further group's": (0, 4243, 0o775)}
+    expected = {"own", "everybody's", "group's", "a further group's"}
+    running = []
+    try:
+        for number, (owner, group, mode) in enumerate(programs.values()):
+            program = folder / f"program{number}"
+            program.write_bytes(pathlib.Path("/usr/bin/sleep").read_bytes())
+            os.chown(program, owner, group)
+            program.chmod(mode)
+            running.append(subprocess.Popen([str(program), "60"], user=nobody, group=4242, extra_groups=[4243]))
+        ask = f"SELECT pid, exe_writable FROM processes WHERE exe LIKE '{folder}/program%'"
+        harness.wait_until(lambda: len(trivet.query(ask)) == len(running), 10, "all run")
+        told = {row["pid"]: row["exe_writable"] for row in trivet.query(ask)}
+        assert {name for name, process in zip(programs, running) if told[process.pid]} == expected
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def test_what_proc_says_of_a_process_is_in_its_row(start):
+    trivet = start(plugins=[])
+    process = subprocess.Popen(["/usr/bin/sleep", "60"], start_new_session=True, user=65534, group=65534)
+    try:
+        ask = f"SELECT * FROM processes WHERE pid = {process.pid} AND exe LIKE '%/sleep'"
+        row = harness.wait_until(lambda: trivet.query(ask), 10, "the process")[0]
+        status = harness.process_status(process.pid)
+        proc = pathlib.Path(f"/proc/{process.pid}")
+        namespaces = {name: int(os.readlink(proc / "ns" / name).strip(":[]" + name)) for name in ("net", "mnt", "pid")}
+        assert row["exe_inode"] == os.stat(row["exe"]).st_ino
+        assert [row["real_uid"], row["uid"]] == [int(uid) for uid in status["Uid"].split()[:2]]
+        assert (row["pgid"], row["sid"]) == (process.pid, process.pid)
+        assert row["cap_permitted"] == int(status["CapPrm"], 16)
+        assert (row["net_namespace"], row["mount_namespace"], row["pid_namespace"]) == (
+            namespaces["net"], namespaces["mnt"], namespaces["pid"])
+        login = (proc / "loginuid").read_text()
+        assert row["login_uid"] == (None if login == "4294967295" else int(login))
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_datagram_socket_is_known_once_it_is_bound(start, address):
+    trivet = start(plugins=[])
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind((address, 0))
+        port = bound.getsockname()[1]
+        ask = f"SELECT * FROM sockets WHERE protocol = 'udp' AND local_port = {port} AND pid = {os.getpid()}"
+        row = harness.wait_until(lambda: trivet.query(ask), 5, "the socket")[0]
+        assert (row["state"], row["local_address"]) == ("unconnected", address)
+        assert row["net_namespace"] == os.stat("/proc/self/ns/net").st_ino
+    harness.wait_until(lambda: not trivet.query(ask), 5, "the socket is gone")

@@ -26,6 +26,7 @@ namespace {
 
 constexpr std::int64_t kBootToReal = 1'700'000'000'000'000'000;
 constexpr std::uint64_t kAll = ~std::uint64_t{0};
+constexpr std::uint64_t kLongFromNow = std::uint64_t{1} << 62;
 
 struct KeptLog final : Log {
   std::mutex mutex;
@@ -197,6 +198,40 @@ TEST_CASE("while writers go on, a query sees each row once and none missing") {
   tables.seal_all();
   spill.finish(std::chrono::seconds(60));
   CHECK(spill.states().at("every_types").written_rows == 3000);
+}
+
+TEST_CASE("while several write, and segments are sealed for their age, no row that was seen goes") {
+  for (const TableLimits limits :
+       {TableLimits{.rows = 4, .bytes = 1 << 16}, TableLimits{.rows = 1, .bytes = 1 << 26}}) {
+    Store store;
+    Spill& spill = store.open();
+    Tables tables(limits, &spill);
+    append(tables, 1, 1);
+    auto engine = engine_over(tables);
+    std::atomic<int> writing = 2;
+    std::vector<std::thread> threads;
+    for (const int from : {2, 5001}) {
+      threads.emplace_back([&, from] {
+        append(tables, from, from + 2000);
+        --writing;
+      });
+    }
+    threads.emplace_back([&] {
+      while (writing > 0) tables.expire(kLongFromNow);
+    });
+    std::uint64_t before = 0;
+    while (writing > 0) {
+      const auto row = ask(engine, "SELECT count(*), count(DISTINCT id) FROM every_types").at(0);
+      REQUIRE(row[0] == row[1]);
+      const std::uint64_t now = std::stoull(row[0]);
+      REQUIRE(now >= before);
+      before = now;
+    }
+    for (auto& thread : threads) thread.join();
+    tables.seal_all();
+    spill.finish(std::chrono::seconds(60));
+    CHECK(spill.states().at("every_types").written_rows == 4003);
+  }
 }
 
 TEST_CASE("a file of which any bit is wrong, or the end is missing, is left out") {

@@ -26,17 +26,18 @@ struct files_struct;
 struct fred_cs;
 struct fred_ss;
 struct fs_struct;
+struct group_info;
 struct hlist_bl_node;
 struct hlist_head;
 struct hlist_node;
 struct in6_addr;
 struct in_addr;
 struct inet_connection_sock;
+struct inet_sock;
 struct inode;
 struct iphdr;
 struct ipv6_opt_hdr;
 struct ipv6hdr;
-struct kernfs_elem_symlink;
 struct kernfs_node;
 struct linux_binprm;
 struct list_head;
@@ -80,6 +81,7 @@ struct socket;
 struct spinlock;
 struct super_block;
 struct task_struct;
+struct tcp_sock;
 struct tcphdr;
 struct thread_info;
 struct time_namespace;
@@ -388,8 +390,11 @@ struct cred {
 	kgid_t gid;
 	kuid_t euid;
 	kgid_t egid;
+	kuid_t fsuid;
+	kgid_t fsgid;
 	kernel_cap_t cap_permitted;
 	kernel_cap_t cap_effective;
+	struct group_info *group_info;
 };
 
 struct nsproxy {
@@ -475,6 +480,8 @@ struct dentry {
 
 struct inode {
 	umode_t i_mode;
+	kuid_t i_uid;
+	kgid_t i_gid;
 	struct super_block *i_sb;
 	long unsigned int i_ino;
 	time64_t i_mtime_sec;
@@ -503,14 +510,17 @@ struct cgroup {
 	struct cgroup_bpf bpf;
 };
 
+struct group_info {
+	refcount_t usage;
+	int ngroups;
+	kgid_t gid[0];
+};
+
 struct seq_file {
 	size_t size;
 	size_t count;
 	loff_t index;
 	const struct file *file;
-};
-
-struct kernfs_elem_symlink {
 };
 
 struct kernfs_node {
@@ -519,9 +529,6 @@ struct kernfs_node {
 	const char *name;
 	const void *ns;
 	short unsigned int flags;
-	union {
-		struct kernfs_elem_symlink symlink;
-	};
 	u64 id;
 };
 
@@ -609,7 +616,6 @@ struct tty_struct {
 	char name[64];
 	long unsigned int flags;
 	int count;
-	struct tty_struct *link;
 };
 
 typedef struct {
@@ -635,10 +641,14 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
+	union {
+		long unsigned int skc_flags;
+	};
 };
 
 struct sock {
 	struct sock_common __sk_common;
+	int sk_err;
 	u16 sk_protocol;
 	u16 sk_type;
 };
@@ -668,6 +678,7 @@ struct net_device {
 	unsigned int flags;
 	char name[16];
 	short unsigned int type;
+	int group;
 };
 
 typedef enum {
@@ -690,6 +701,10 @@ struct fdtable {
 struct files_struct {
 	atomic_t count;
 	struct fdtable *fdt;
+};
+
+enum {
+	TCP_ESTABLISHED = 1,
 };
 
 enum fbq_type {
@@ -817,6 +832,10 @@ enum {
 	IPPROTO_MPTCP = 262,
 };
 
+enum sock_flags {
+	SOCK_DONE = 1,
+};
+
 struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
@@ -867,6 +886,11 @@ struct sockaddr_in6 {
 	__be32 sin6_flowinfo;
 	struct in6_addr sin6_addr;
 	__u32 sin6_scope_id;
+};
+
+struct inet_sock {
+	struct sock sk;
+	__be16 inet_sport;
 };
 
 struct tcphdr {
@@ -946,12 +970,26 @@ struct udphdr {
 struct inet_connection_sock {
 };
 
+struct tcp_sock {
+	u16 gso_segs;
+	u32 data_segs_out;
+	u64 bytes_sent;
+	u32 rcv_nxt;
+	u32 snd_nxt;
+	u32 srtt_us;
+	u64 bytes_received;
+	u64 bytes_retrans;
+	u32 total_retrans;
+};
+
 typedef u16 u_int16_t;
 typedef u32 u_int32_t;
 
 struct bpf_tcp_sock {
+	__u32 srtt_us;
 	__u32 rcv_nxt;
 	__u32 snd_nxt;
+	__u32 total_retrans;
 	__u32 data_segs_out;
 	__u64 bytes_received;
 };
@@ -1007,9 +1045,11 @@ enum {
 
 struct mptcp_sock {
 	struct inet_connection_sock sk;
+	u64 bytes_sent;
 	u64 snd_nxt;
 	u64 bytes_received;
 	u64 ack_seq;
+	u64 bytes_retrans;
 	long unsigned int flags;
 	struct sock *first;
 };

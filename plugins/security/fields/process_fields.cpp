@@ -230,7 +230,7 @@ constexpr Field kFields[] = {
      "When the process began, since 1970 in ns",
      GET(number(process.key.start_ns) + event.facts->boot_to_real_ns())},
     {"proc.is_exe_writable", FieldType::boolean, ArgumentUse::none,
-     "Somebody may write the executable", GET(process.exe_writable)},
+     "Who runs the executable may write it", GET(process.exe_writable)},
     {"proc.is_exe_upper_layer", FieldType::boolean, ArgumentUse::none,
      "The executable is from an overlay's upper layer", GET(process.exe_upper_layer)},
     {"proc.is_exe_from_memfd", FieldType::boolean, ArgumentUse::none, "The executable is a memfd",

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "trivet/records/alert.h"
+#include "trivet/records/connection.h"
 #include "trivet/records/dns_request.h"
 #include "trivet/records/flow.h"
 #include "trivet/records/http_message.h"
@@ -20,7 +21,7 @@ inline auto all_record_schemas() {
   return std::to_array<const RecordSchema*>(
       {&Alert::schema(), &HttpRequest::schema(), &HttpMessage::schema(), &RedisRequest::schema(),
        &PostgresqlRequest::schema(), &MysqlRequest::schema(), &DnsRequest::schema(),
-       &TlsHandshake::schema(), &Flow::schema()});
+       &TlsHandshake::schema(), &Connection::schema(), &Flow::schema()});
 }
 
 }  // namespace trivet
