@@ -2,12 +2,15 @@
 """Host facts as rules and records see them: what a process changes about itself, what a runtime says of
 a container, and one identity for one socket in all tables."""
 
+import fcntl
 import hashlib
 import json
 import os
 import pathlib
+import pty
 import socket
 import subprocess
+import termios
 
 import pytest
 
@@ -224,3 +227,51 @@ def test_a_datagram_socket_is_known_once_it_is_bound(start, address):
         assert (row["state"], row["local_address"]) == ("unconnected", address)
         assert row["net_namespace"] == os.stat("/proc/self/ns/net").st_ino
     harness.wait_until(lambda: not trivet.query(ask), 5, "the socket is gone")
+
+
+def test_login_user_terminal_memory_file_and_upper_layer_are_seen_at_exec(start, folder):
+    trivet = start(plugins=[])
+    sleep = pathlib.Path("/usr/bin/sleep").read_bytes()
+    layers = {name: folder / name for name in ("lower", "upper", "work", "merged")}
+    for layer in layers.values():
+        layer.mkdir()
+    for name in ("lower", "upper"):
+        (layers[name] / name).write_bytes(sleep)
+        (layers[name] / name).chmod(0o755)
+    overlay = "lowerdir={lower},upperdir={upper},workdir={work}".format(**layers)
+
+    def in_overlay(name):
+        return ["unshare", "-m", "sh", "-c", f"mount -t overlay -o {overlay} overlay {layers['merged']} && "
+                f"exec {layers['merged']}/{name} 60"]
+
+    memory = os.memfd_create("program", 0)
+    os.write(memory, sleep)
+    terminal, end = pty.openpty()
+
+    def take_terminal():
+        os.setsid()
+        fcntl.ioctl(end, termios.TIOCSCTTY, 0)
+
+    running = {
+        "logged in": subprocess.Popen(["sh", "-c", "echo 4242 >/proc/self/loginuid; exec sleep 60"]),
+        "terminal": subprocess.Popen(["sleep", "60"], preexec_fn=take_terminal),
+        "memory": subprocess.Popen([f"/proc/self/fd/{memory}", "60"], pass_fds=[memory]),
+        "lower": subprocess.Popen(in_overlay("lower")),
+        "upper": subprocess.Popen(in_overlay("upper"))}
+    try:
+        pids = ", ".join(str(process.pid) for process in running.values())
+        ask = f"SELECT * FROM processes WHERE pid IN ({pids}) AND args LIKE '%\"60\"]'"
+        harness.wait_until(lambda: len(trivet.query(ask)) == len(running), 10, "all run")
+        rows = {row["pid"]: row for row in trivet.query(ask)}
+        told = {name: rows[process.pid] for name, process in running.items()}
+        assert told["logged in"]["login_uid"] == 4242
+        stat = pathlib.Path(f"/proc/{running['terminal'].pid}/stat").read_text().rpartition(")")[2].split()
+        assert told["terminal"]["tty"] == int(stat[4]) != 0
+        for column, name in (("exe_memfd", "memory"), ("exe_upper_layer", "upper")):
+            assert [each for each, row in told.items() if row[column]] == [name], column
+    finally:
+        for process in running.values():
+            process.kill()
+            process.wait()
+        for descriptor in (memory, terminal, end):
+            os.close(descriptor)
