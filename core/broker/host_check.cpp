@@ -112,7 +112,7 @@ HostCondition capabilities() {
 }
 
 HostCondition bpf() {
-  UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "trivet_try", 4, 4, 1, nullptr));
+  UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "attempt", 4, 4, 1, nullptr));
   if (map) return good("bpf", "maps and programs are accepted");
   if (errno == ENOSYS) {
     return unfit(
@@ -145,13 +145,13 @@ HostCondition lockdown() {
   }};
   const std::string mode = lockdown_mode();
   const std::string told = mode.empty() ? "" : "lockdown is \"" + mode + "\"; ";
-  UniqueFd program(bpf_prog_load(BPF_PROG_TYPE_TRACEPOINT, "trivet_try", "GPL", reading.data(),
+  UniqueFd program(bpf_prog_load(BPF_PROG_TYPE_TRACEPOINT, "attempt", "GPL", reading.data(),
                                  reading.size(), nullptr));
   if (program) return good("lockdown", told + "kernel programs may read the kernel's memory");
   return unfit("lockdown",
                told +
-                   system_error(errno, "kernel programs may not read the kernel's memory").message +
-                   "; trivet's all do: boot with lockdown=integrity or none");
+                   "kernel programs may not read the kernel's memory, as all of trivet's do: boot "
+                   "with lockdown=integrity or none");
 }
 
 HostCondition cgroups() {

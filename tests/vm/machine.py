@@ -30,6 +30,8 @@ from kernels import Absent, say
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
 SKIP, TIME_UP, DIED = 77, 124, 125
+# It takes five, or thirty where the host is busy; now and then an emulated kernel hangs.
+BOOT_SECONDS = 150
 # What the initial file system loads, with what they depend on.
 MODULES = ("virtio_pci", "virtiofs", "overlay", "virtio_console")
 # In a Debian kernel that knows BPF LSM, it is off unless it is named.
@@ -210,6 +212,8 @@ def watch(machine, exchange, seconds):
             sys.stdout.flush()
         if off:
             return int(status.read_text()) if status.exists() else DIED
+        if not output.exists() and time.monotonic() - started > BOOT_SECONDS:
+            return DIED
         if time.monotonic() - started > seconds:
             return TIME_UP
         time.sleep(0.1)
@@ -235,7 +239,7 @@ def main():
         arguments.cache.mkdir(parents=True, exist_ok=True)
         tree = kernels.tree(arguments.cache, arguments.series)
         say(f"{tree.name}")
-        # A machine that died before the command began may be tried again.
+        # A machine that died or hung before the command began may be tried again.
         for attempt in range(3):
             with tempfile.TemporaryDirectory(prefix="trivet-machine-") as folder:
                 scratch = pathlib.Path(folder)
