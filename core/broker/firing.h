@@ -29,8 +29,9 @@ struct SilentProgram {
   std::string reason;  // "network_connect4 is no longer attached at cgroup/connect4"
 };
 
-// How long a program may take until it has run for a deed: the end of a thread is a moment late.
-inline constexpr std::chrono::milliseconds firing_patience{200};
+// How long a program may take until it has run for a deed: a thread that has been waited for may end
+// a moment later, on a busy host.
+inline constexpr std::chrono::milliseconds firing_patience{1000};
 
 // Those that do not run. The cgroup2 root is that at which programs were attached; -1 if none was.
 // An error where the kernel does not tell. Broker thread.

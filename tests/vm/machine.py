@@ -30,8 +30,8 @@ from kernels import Absent, say
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
 SKIP, TIME_UP, DIED = 77, 124, 125
-# It takes five, or thirty where the host is busy; now and then an emulated kernel hangs.
-BOOT_SECONDS = 150
+# It takes five where the host is not busy; now and then an emulated kernel hangs.
+BOOT_SECONDS = 300
 # What the initial file system loads, with what they depend on.
 MODULES = ("virtio_pci", "virtiofs", "overlay", "virtio_console")
 # In a Debian kernel that knows BPF LSM, it is off unless it is named.
