@@ -29,8 +29,8 @@ struct SilentProgram {
   std::string reason;  // "network_connect4 is no longer attached at cgroup/connect4"
 };
 
-// How long a program may take until it has run for a deed: a thread that has been waited for may end
-// a moment later, on a busy host.
+// How long a program may take until it has run for a deed: a thread that has been waited for may
+// end a moment later, on a busy host.
 inline constexpr std::chrono::milliseconds firing_patience{1000};
 
 // Those that do not run. The cgroup2 root is that at which programs were attached; -1 if none was.
