@@ -58,9 +58,10 @@ bool open_and_close_a_socket() {
   return static_cast<bool>(open_socket(AF_INET, SOCK_DGRAM));
 }
 
+template <int family>
 bool listen_and_stop() {
-  Loopback here(AF_INET);
-  UniqueFd socket = open_socket(AF_INET, SOCK_STREAM);
+  Loopback here(family);
+  UniqueFd socket = open_socket(family, SOCK_STREAM);
   return socket && ::bind(socket.get(), here.get(), here.size) == 0 &&
          ::listen(socket.get(), 1) == 0;
 }
@@ -96,8 +97,8 @@ bool send_to_itself() {
 constexpr auto send_udp4 = send_and_receive_in_vain<AF_INET, SOCK_DGRAM>;
 constexpr auto send_udp6 = send_and_receive_in_vain<AF_INET6, SOCK_DGRAM>;
 constexpr auto send_tcp4 = send_and_receive_in_vain<AF_INET, SOCK_STREAM>;
+constexpr auto listen4 = listen_and_stop<AF_INET>;
 constexpr auto connected4 = send_to_itself<AF_INET, true>;
-constexpr auto connected6 = send_to_itself<AF_INET6, true>;
 
 struct Deed {
   std::string_view place;
@@ -110,7 +111,9 @@ constexpr Deed deeds[] = {
     {"tp_btf/sched_process_exit", begin_and_end_a_thread},
     {"tp_btf/sys_enter", call_the_kernel},
     {"tp_btf/sys_exit", call_the_kernel},
-    {"tp_btf/inet_sock_set_state", listen_and_stop},
+    {"tp_btf/inet_sock_set_state", listen4},
+    {"cgroup/post_bind4", listen4},
+    {"cgroup/post_bind6", listen_and_stop<AF_INET6>},
     {"tp_btf/sock_send_length", send_udp4},
     {"tp_btf/sock_recv_length", send_udp4},
     {"fentry/inet_sendmsg", send_udp4},
@@ -122,7 +125,7 @@ constexpr Deed deeds[] = {
     {"cgroup/sock_create", open_and_close_a_socket},
     {"cgroup/sock_release", open_and_close_a_socket},
     {"cgroup/connect4", connected4, Reach::packets},
-    {"cgroup/connect6", connected6, Reach::packets},
+    {"cgroup/connect6", send_to_itself<AF_INET6, true>, Reach::packets},
     {"cgroup/sendmsg4", send_to_itself<AF_INET, false>, Reach::packets},
     {"cgroup/sendmsg6", send_to_itself<AF_INET6, false>, Reach::packets},
     {"cgroup_skb/egress", connected4, Reach::packets},
