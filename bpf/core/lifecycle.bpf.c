@@ -46,11 +46,14 @@ struct {
 	__type(value, struct process_scratch);
 } exec_scratch SEC(".maps");
 
-/* The iterator sleeps, so another reader may run on its CPU meanwhile: one for each reader. */
+/*
+ * The iterator sleeps and may go on on another CPU: one for whoever reads, and that is main, which
+ * makes one pass at a time. Not in its task's storage: from 7.0 on that takes no more than 8 KiB.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
 	__type(value, struct process_scratch);
 } snapshot_scratch SEC(".maps");
 
@@ -447,7 +450,7 @@ int process_snapshot(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct process_scratch *scratch;
-	__u32 size, args;
+	__u32 zero = 0, size, args;
 	__u64 start;
 	long err = 0;
 
@@ -456,8 +459,7 @@ int process_snapshot(struct bpf_iter__task *ctx)
 	/* Nobody but its parent waits for it: it has ended, and that was told or will not be. */
 	if (BPF_CORE_READ(task, signal, live.counter) == 0)
 		return 0;
-	scratch = bpf_task_storage_get(&snapshot_scratch, bpf_get_current_task_btf(), NULL,
-				       BPF_LOCAL_STORAGE_GET_F_CREATE);
+	scratch = bpf_map_lookup_elem(&snapshot_scratch, &zero);
 	if (!scratch) {
 		process__count_lost();
 		return 0;

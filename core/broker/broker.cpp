@@ -5,7 +5,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include <deque>
 #include <optional>
 
+#include "broker/host_check.h"
 #include "broker/listener.h"
 #include "broker/owned_folder.h"
 #include "broker/privileges.h"
@@ -202,30 +202,6 @@ class Restarts {
 };
 
 }  // namespace
-
-Result<void> check_host() {
-  if (::geteuid() != 0) {
-    return Error{"trivet needs root to load kernel programs; run it with sudo", EPERM};
-  }
-  utsname name{};
-  int major = 0;
-  int minor = 0;
-  ::uname(&name);
-  if (std::sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
-      (major < 6 || (major == 6 && minor < 1))) {
-    return Error{"Linux " + std::string(name.release) +
-                     " is too old: trivet needs 6.1 or newer, such as Debian 12's own",
-                 EOPNOTSUPP};
-  }
-  if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
-    return Error{
-        "this kernel does not describe its types (/sys/kernel/btf/vmlinux is missing): trivet "
-        "needs "
-        "one built with CONFIG_DEBUG_INFO_BTF, as distributions build theirs",
-        EOPNOTSUPP};
-  }
-  return {};
-}
 
 Result<int> launch(const BrokerOptions& options, const std::function<int(Client&)>& main) {
   if (auto checked = check_host(); !checked) return std::move(checked).error();

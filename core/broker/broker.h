@@ -57,9 +57,6 @@ struct BrokerOptions {
   std::function<void(std::string_view)> warn;
 };
 
-// Whether this process, kernel and machine can load trivet's programs at all: root, Linux 6.1, BTF.
-Result<void> check_host();
-
 // Runs `main` in a child without privileges (uid and gid as given, no capability, no_new_privs, a
 // session without terminal, no descriptor but standard output, error and its socket) and serves it
 // as the broker until it ends; then every program, link, map and the control socket are gone.

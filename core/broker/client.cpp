@@ -3,8 +3,6 @@
 
 #include <cerrno>
 
-#include "broker/protocol.h"
-
 namespace trivet::broker {
 namespace {
 
@@ -58,6 +56,12 @@ Result<std::vector<HookState>> Client::probe(const std::string& plugin, const Ob
   auto answer = ask(socket_.get(), mutex_, LoadRequest{plugin, spec, true});
   if (!answer) return std::move(answer).error();
   return std::move(answer->hooks);
+}
+
+Result<std::vector<SilentHook>> Client::find_silent() {
+  auto answer = ask(socket_.get(), mutex_, FindSilentRequest{});
+  if (!answer) return std::move(answer).error();
+  return std::move(answer->silent);
 }
 
 Result<std::vector<LoadedMap>> Client::lanes() {

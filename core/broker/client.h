@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/protocol.h"
 #include "broker/unique_fd.h"
 #include "trivet/bpf.h"
 #include "trivet/result.h"
@@ -57,6 +58,9 @@ class Client {
   // Tries every tier of every hook, attaching each for a moment, and keeps nothing. `tried` holds
   // all tiers, `tier` the first that works.
   Result<std::vector<HookState>> probe(const std::string& plugin, const ObjectSpec& spec);
+  // Hooks of what is loaded that do not fire when they should (broker/firing.h). What was found is
+  // answered again for a second.
+  Result<std::vector<SilentHook>> find_silent();
   // The maps that all objects share: the lanes' rings, of which several may bear a lane's name,
   // lane_sequences and lane_accounts. They exist once an object has been loaded.
   Result<std::vector<LoadedMap>> lanes();

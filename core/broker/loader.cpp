@@ -332,16 +332,18 @@ Result<LinkPtr> Loader::attach(bpf_object* object, const std::string& name) {
 }
 
 Result<std::vector<LinkPtr>> Loader::attach_tracepoints(bpf_object* object, const std::string& name,
-                                                        const std::vector<std::string>& places) {
+                                                        const std::vector<std::string>& wanted,
+                                                        Places& places) {
   bpf_program* program = bpf_object__find_program_by_name(object, name.c_str());
   std::vector<LinkPtr> links;
-  for (const std::string& place : places) {
+  for (const std::string& place : wanted) {
     const auto slash = place.find('/');
     LibbpfLog log;
     LinkPtr link(bpf_program__attach_tracepoint(program, place.substr(0, slash).c_str(),
                                                 place.substr(slash + 1).c_str()));
     if (link) {
       links.push_back(std::move(link));
+      places.insert(place);
     } else if (errno != ENOENT) {
       return Error{"cannot attach " + name + " to " + place + ": " + log.reason(errno), errno};
     }
@@ -358,6 +360,7 @@ Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const 
   if (!object) return std::move(object).error();
   // In the order of the hooks, each once.
   std::vector<std::string> wanted;
+  std::map<std::string, std::string> hooks;
   std::map<std::string, std::vector<std::string>> tracepoints;
   for (std::size_t i = 0; i < spec.hooks.size(); i++) {
     if (choice[i] < 0) continue;
@@ -365,6 +368,7 @@ Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const 
     for (const std::string& program : tier.programs) {
       if (std::find(wanted.begin(), wanted.end(), program) == wanted.end()) {
         wanted.push_back(program);
+        hooks[program] = spec.hooks[i].name;
       }
     }
     if (!tier.tracepoints.empty()) tracepoints[tier.programs.front()] = tier.tracepoints;
@@ -383,17 +387,33 @@ Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const 
   AttachedObject attached;
   attached.object = std::move(*object);
   for (const std::string& name : wanted) {
+    AttachedProgram one{
+        hooks[name], bpf_object__find_program_by_name(attached.object.get(), name.c_str()), {}};
     if (auto places = tracepoints.find(name); places != tracepoints.end()) {
-      auto links = attach_tracepoints(attached.object.get(), name, places->second);
+      auto links = attach_tracepoints(attached.object.get(), name, places->second, one.places);
       if (!links) return std::move(links).error();
       std::ranges::move(*links, std::back_inserter(attached.links));
-      continue;
+    } else {
+      auto link = attach(attached.object.get(), name);
+      if (!link) return std::move(link).error();
+      if (!*link) continue;
+      attached.links.push_back(std::move(*link));
+      one.places.insert(bpf_program__section_name(one.program));
     }
-    auto link = attach(attached.object.get(), name);
-    if (!link) return std::move(link).error();
-    if (*link) attached.links.push_back(std::move(*link));
+    attached.programs.push_back(std::move(one));
   }
   return attached;
+}
+
+Result<std::vector<SilentProgram>> Loader::find_silent(const std::vector<AttachedProgram>& programs,
+                                                       Reach reach) const {
+  return broker::find_silent(programs, cgroup_root_.get(), reach);
+}
+
+std::string Loader::silence_of(const AttachedObject& object, Reach reach) const {
+  auto silent = find_silent(object.programs, reach);
+  // A kernel that does not tell is no reason to go without the hook.
+  return !silent || silent->empty() ? std::string() : silent->front().reason;
 }
 
 Result<int> Loader::try_hook(std::span<const std::byte> elf, const ObjectSpec& spec,
@@ -405,8 +425,10 @@ Result<int> Loader::try_hook(std::span<const std::byte> elf, const ObjectSpec& s
     alone[hook] = static_cast<int>(tier);
     const std::string& name = spec.hooks[hook].tiers[tier].name;
     auto attached = try_choice(elf, spec, alone);
-    state.tried.push_back({name, attached ? std::string() : attached.error().message});
-    if (attached && best < 0) {
+    state.tried.push_back(
+        {name, attached ? silence_of(*attached, all_tiers ? Reach::packets : Reach::quiet)
+                        : attached.error().message});
+    if (state.tried.back().refusal.empty() && best < 0) {
       best = static_cast<int>(tier);
       state.tier = name;
       if (!all_tiers) break;
@@ -433,7 +455,8 @@ Result<AttachedObject> Loader::load(std::span<const std::byte> elf, const Object
   }
   // On most kernels the best of everything loads, at once.
   auto attached = try_choice(elf, spec, choice);
-  if (!attached) {
+  if (!attached || !silence_of(*attached, Reach::quiet).empty()) {
+    attached = Error{};
     std::string missing;
     for (std::size_t i = 0; i < spec.hooks.size(); i++) {
       states[i] = {spec.hooks[i].name, "", {}};

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "broker/cpu_groups.h"
+#include "broker/firing.h"
 #include "broker/protocol.h"
 #include "broker/unique_fd.h"
 #include "trivet/bpf.h"
@@ -37,6 +38,7 @@ using LinkPtr = std::unique_ptr<bpf_link, DestroyLink>;
 struct AttachedObject {
   ObjectPtr object;
   std::vector<LinkPtr> links;
+  std::vector<AttachedProgram> programs;  // of the object
   std::vector<HookState> hooks;
 };
 
@@ -47,10 +49,14 @@ class Loader {
  public:
   Loader();
 
-  // An object from the bytes of its ELF file. Fails if a required hook found no tier.
+  // An object from the bytes of its ELF file. Fails if a required hook found no tier. A tier whose
+  // programs load and attach, but do not run when they should, is none.
   Result<AttachedObject> load(std::span<const std::byte> elf, const ObjectSpec& spec);
   // How every tier of every hook fares. Nothing stays in the kernel but the lanes.
   Result<std::vector<HookState>> probe(std::span<const std::byte> elf, const ObjectSpec& spec);
+  // Programs of the objects that do not run when they should.
+  Result<std::vector<SilentProgram>> find_silent(const std::vector<AttachedProgram>& programs,
+                                                 Reach reach) const;
   // A new pass over an iterator program of the object.
   Result<UniqueFd> iterate(const AttachedObject& object, const std::string& program);
 
@@ -73,7 +79,10 @@ class Loader {
   Result<void> shape_shards(bpf_map* lane);
   Result<LinkPtr> attach(bpf_object* object, const std::string& program);
   Result<std::vector<LinkPtr>> attach_tracepoints(bpf_object* object, const std::string& program,
-                                                  const std::vector<std::string>& places);
+                                                  const std::vector<std::string>& wanted,
+                                                  Places& places);
+  // Why a tier that has been attached is of no use; empty if it is.
+  std::string silence_of(const AttachedObject& object, Reach reach) const;
 
   // What all objects share by name: the lanes' rings, or the array that holds each CPU's, and
   // counts.

@@ -23,17 +23,18 @@ namespace trivet::broker {
 namespace {
 
 // What the broker's requests need of root, beside owning root's files.
-constexpr int broker_capabilities[] = {
-    CAP_BPF,              // programs, maps, links, iterators
-    CAP_PERFMON,          // programs that read kernel memory, tracepoints, functions
-    CAP_NET_ADMIN,        // programs that see packets, attached to cgroups
-    CAP_SYS_ADMIN,        // a map opened again, read-only, for main: by its id, which asks for this
-    CAP_SYS_PTRACE,       // another user's environment and executable, in /proc
-    CAP_DAC_READ_SEARCH,  // state files of containers' runtimes, whoever owns their folders
-    CAP_KILL,             // a signal to main, which is another user: that of the broker's death too
-    CAP_SETUID,           // main, where it is started again: another user, of another group,
-    CAP_SETGID,
-    CAP_SETPCAP,  // and without any capability to gain
+constexpr BrokerCapability kept_capabilities[] = {
+    {CAP_BPF, "CAP_BPF", true, "programs, maps, links, iterators"},
+    {CAP_PERFMON, "CAP_PERFMON", true, "programs that read the kernel's memory, tracepoints"},
+    {CAP_NET_ADMIN, "CAP_NET_ADMIN", true, "programs that see packets"},
+    // By its id, which asks for this.
+    {CAP_SYS_ADMIN, "CAP_SYS_ADMIN", true, "a map opened again, read-only, for the main process"},
+    {CAP_KILL, "CAP_KILL", true, "a signal to the main process, which is another user"},
+    {CAP_SETUID, "CAP_SETUID", true, "a main process of another user"},
+    {CAP_SETGID, "CAP_SETGID", true, "and of another group"},
+    {CAP_SYS_PTRACE, "CAP_SYS_PTRACE", false, "environments and executables of other users"},
+    {CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", false, "what container runtimes keep in files"},
+    {CAP_SETPCAP, "CAP_SETPCAP", false, "a main process with no capability in reach"},
 };
 
 // Lets go of root's terminal: whoever shares its session could read what root types, and type.
@@ -55,6 +56,10 @@ Result<void> leave_terminal() {
 }
 
 }  // namespace
+
+std::span<const BrokerCapability> broker_capabilities() {
+  return kept_capabilities;
+}
 
 Result<void> fill_standard_descriptors() {
   for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
@@ -104,7 +109,7 @@ Result<void> keep_broker_capabilities() {
   __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3]{};
   if (::syscall(SYS_capget, &header, sets) != 0) return system_error(errno, what);
   std::uint64_t keep = 0;
-  for (int capability : broker_capabilities) keep |= std::uint64_t{1} << capability;
+  for (const auto& capability : kept_capabilities) keep |= std::uint64_t{1} << capability.number;
   // As in drop_privileges(): not everybody may empty the bounding set.
   for (unsigned long capability = 0; ::prctl(PR_CAPBSET_READ, capability) >= 0; capability++) {
     if ((keep >> capability & 1) == 0) (void)::prctl(PR_CAPBSET_DROP, capability);

@@ -4,9 +4,21 @@
 
 #include <sys/types.h>
 
+#include <span>
+
 #include "trivet/result.h"
 
 namespace trivet::broker {
+
+struct BrokerCapability {
+  int number;
+  const char* name;
+  bool required;        // else trivet runs without what it is for
+  const char* purpose;  // in words
+};
+
+// Those of root's capabilities that the broker keeps. Static.
+std::span<const BrokerCapability> broker_capabilities();
 
 // Opens /dev/null for each of standard input, output and error that is closed, so that no other
 // file gets its number.

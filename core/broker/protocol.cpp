@@ -178,6 +178,11 @@ void write(Writer& out, const Answer& answer) {
     out.number(static_cast<std::uint8_t>(map.writable));
   });
   out.list(answer.names, [&](const std::string& name) { out.text(name); });
+  out.list(answer.silent, [&](const SilentHook& silent) {
+    out.text(silent.plugin);
+    out.text(silent.hook);
+    out.text(silent.reason);
+  });
 }
 
 void read(Reader& in, Answer& answer) {
@@ -202,6 +207,12 @@ void read(Reader& in, Answer& answer) {
     map.writable = in.flag();
   });
   in.list(max_names, [&] { answer.names.push_back(in.text(max_path)); });
+  in.list(max_names, [&] {
+    SilentHook& silent = answer.silent.emplace_back();
+    silent.plugin = in.text(max_name);
+    silent.hook = in.text(max_name);
+    silent.reason = in.text(max_sentence);
+  });
 }
 
 }  // namespace

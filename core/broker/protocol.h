@@ -69,13 +69,14 @@ struct OwnedFolderRequest {
 struct StartProgramRequest {
   std::string name;
 };
+struct FindSilentRequest {};
 
 // The place in this list is the request's number on the wire.
 using Request =
     std::variant<LoadRequest, UnloadRequest, LanesRequest, IterateRequest, OpenConfiguredRequest,
                  ListConfiguredRequest, ReloadRequest, PluginNamesRequest, OpenPluginRequest,
                  ListenerRequest, ReadyRequest, CommitReloadRequest, ContainerStateRequest,
-                 ProcessFileRequest, OwnedFolderRequest, StartProgramRequest>;
+                 ProcessFileRequest, OwnedFolderRequest, StartProgramRequest, FindSilentRequest>;
 
 // A map as an answer describes it; its descriptor has the same place in Answer::fds.
 struct MapDescription {
@@ -87,12 +88,20 @@ struct MapDescription {
   bool writable = false;
 };
 
+// A hook of a loaded object of which a program does not run when it should.
+struct SilentHook {
+  std::string plugin;
+  std::string hook;
+  std::string reason;
+};
+
 // One shape for all answers: a request uses the parts that it needs.
 struct Answer {
   std::uint32_t handle = 0;
   std::vector<HookState> hooks;
   std::vector<MapDescription> maps;
   std::vector<std::string> names;
+  std::vector<SilentHook> silent;
   std::vector<UniqueFd> fds;
 };
 

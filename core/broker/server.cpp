@@ -19,6 +19,8 @@ namespace trivet::broker {
 namespace {
 
 constexpr std::string_view library_suffix = ".so";
+// A main that was taken over cannot have the kernel switch its counting on and off all the time.
+constexpr std::chrono::seconds check_pause{1};
 
 Answer with_fd(UniqueFd fd) {
   Answer answer;
@@ -148,6 +150,32 @@ Result<Answer> Server::handle(const UnloadRequest& request) {
 Result<Answer> Server::handle(const LanesRequest&) {
   Answer answer;
   if (auto lent = loader_.lend_lanes(answer); !lent) return std::move(lent).error();
+  return answer;
+}
+
+Result<Answer> Server::handle(const FindSilentRequest&) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - looked_ >= check_pause) {
+    std::vector<AttachedProgram> programs;
+    for (const auto& [handle, instance] : objects_) {
+      const std::string plugin = instance.name.substr(0, instance.name.find('/') + 1);
+      for (AttachedProgram program : instance.object.programs) {
+        program.hook = plugin + program.hook;
+        programs.push_back(std::move(program));
+      }
+    }
+    auto found = loader_.find_silent(programs, Reach::quiet);
+    if (!found) return std::move(found).error();
+    looked_ = now;
+    silent_.clear();
+    for (SilentProgram& program : *found) {
+      const auto slash = program.hook.find('/');
+      silent_.push_back({program.hook.substr(0, slash), program.hook.substr(slash + 1),
+                         std::move(program.reason)});
+    }
+  }
+  Answer answer;
+  answer.silent = silent_;
   return answer;
 }
 

@@ -3,6 +3,7 @@
 // in the kernel. Broker thread only.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -56,6 +57,7 @@ class Server {
   Result<Answer> handle(const ProcessFileRequest& request);
   Result<Answer> handle(const OwnedFolderRequest& request);
   Result<Answer> handle(const StartProgramRequest& request);
+  Result<Answer> handle(const FindSilentRequest& request);
 
   bool configured(const std::string& path) const;
   bool in_configured_folder(const std::string& path) const;
@@ -74,6 +76,8 @@ class Server {
   std::map<std::uint32_t, Instance> objects_;
   std::map<std::string, Instance> bereaved_;  // enforcing for a main that is being started again
   std::uint32_t last_handle_ = 0;
+  std::vector<SilentHook> silent_;  // as found at that time
+  std::chrono::steady_clock::time_point looked_{};
 };
 
 }  // namespace trivet::broker

@@ -19,7 +19,7 @@ const std::vector<HelpPage> kPages = {
      "\n"
      "run      watch this host until stopped\n"
      "check    validate the configuration, rules and policies, without root\n"
-     "doctor   say which hooks this kernel offers and which would be used\n"
+     "doctor   say what this host lacks and which hooks would be used\n"
      "status   say how the running trivet fares\n"
      "observe  print alerts, requests or flows of the running trivet\n"
      "query    ask records and processes in SQL\n"
@@ -65,10 +65,11 @@ const std::vector<HelpPage> kPages = {
      "        Check before a reload.\n"
      "trivet check --rules falco_rules.yaml my_rules.yaml\n"
      "        Check rule files alone.\n"},
-    {"doctor", "say which hooks this kernel offers", "doctor [-c FILE] [-o FORMAT]",
-     "Tries every hook that the enabled plugins use: each tier, best first, is loaded and\n"
-     "attached for a moment. Prints for each hook the tier that would be used, and why the\n"
-     "kernel refused better ones. Without root it says what can be told without trying.\n",
+    {"doctor", "say what this host lacks and which hooks it offers", "doctor [-c FILE] [-o FORMAT]",
+     "Says what this host offers: kernel, capabilities, lockdown, cgroups. Then tries every hook\n"
+     "that the enabled plugins use: each tier, best first, is loaded, attached for a moment and\n"
+     "made to fire. Prints for each hook the tier that would be used, and why better ones were\n"
+     "refused. Without root it says what can be told without trying.\n",
      "0  every required hook works\n1  one does not, or the kernel cannot be asked\n"
      "2  wrong usage\n",
      "sudo trivet doctor\n"

@@ -157,6 +157,7 @@ Result<void> Daemon::start() {
   if (auto running = check_plugins(*settings, PluginStatus::failed); !running)
     return running.error();
 
+  hook_watch_ = std::make_unique<HookWatch>(broker_, log_, *metrics_);
   queries_ = std::make_unique<QueryEngine>(*tables_, live_tables(*facts_), origin_);
   queries_->set_limits(query_limits(*settings));
   auto control = ControlServer::start(
@@ -384,6 +385,7 @@ std::string Daemon::status() const {
   report.uptime_ns = boot_now_ns() - started_.boot_ns;
   report.plugins = plugins_->states();
   report.hooks.push_back({kCorePlugin, core_hooks()});
+  report.silent = hook_watch_->silent();
   for (const auto* host : plugins_->hosts()) {
     report.hooks.push_back({host->name(), host->hooks()});
     const auto verbs = host->verbs();
@@ -405,6 +407,7 @@ void Daemon::publish_metrics() {
   facts_->refresh(published_ns_);
   tables_->expire(published_ns_);
   sockets_->refresh(published_ns_);
+  hook_watch_->refresh(published_ns_);
   publish(*metrics_, {broker_.restarts(), *facts_, *plugins_, *resync_, *reader_, *tables_,
                       spill_.get(), *outputs_, *control_});
 }

@@ -17,6 +17,7 @@
 #include "daemon/broker_files.h"
 #include "daemon/dispatcher.h"
 #include "daemon/facts_resync.h"
+#include "daemon/hook_watch.h"
 #include "daemon/main_loop.h"
 #include "daemon/plugin_set.h"
 #include "daemon/printer.h"
@@ -87,6 +88,7 @@ class Daemon {
   std::unique_ptr<SocketWatch> sockets_;
   std::unique_ptr<lanes::LaneReader> reader_;
   std::unique_ptr<FactsResync> resync_;
+  std::unique_ptr<HookWatch> hook_watch_;
   std::jthread reader_thread_;
   std::unique_ptr<Outputs> outputs_;
   std::unique_ptr<Printer> printer_;

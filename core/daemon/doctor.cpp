@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// `trivet doctor`: tries every tier of every hook on this kernel and says which would be used and
-// why not a better one. Works while a daemon runs; leaves nothing behind.
+// `trivet doctor`: what this host lacks, if anything; then every tier of every hook, loaded,
+// attached and made to fire, with the one that would be used and why not a better one. Works while
+// a daemon runs; leaves nothing behind.
 #include <unistd.h>
 
 #include <iostream>
 
+#include "broker/host_check.h"
 #include "daemon/broker_files.h"
 #include "daemon/commands.h"
 #include "daemon/core_objects.h"
@@ -17,6 +19,16 @@
 namespace trivet {
 
 namespace {
+
+void print(const std::vector<broker::HostCondition>& host) {
+  std::cout << "host\n";
+  for (const auto& condition : host) {
+    std::cout << "  " << condition.name << ": ";
+    if (condition.fitness != broker::Fitness::good)
+      std::cout << broker::to_string(condition.fitness) << ": ";
+    std::cout << condition.sentence << '\n';
+  }
+}
 
 void print(const OwnedHooks& owned) {
   std::cout << owned.owner << '\n';
@@ -31,8 +43,18 @@ void print(const OwnedHooks& owned) {
   }
 }
 
+void show(const std::vector<broker::HostCondition>& host, const std::vector<OwnedHooks>& hooks,
+          bool json) {
+  if (json) {
+    std::cout << to_json(host, hooks) << '\n';
+    return;
+  }
+  print(host);
+  for (const auto& owned : hooks) print(owned);
+}
+
 // Runs unprivileged: all that it learns comes through the broker.
-int examine(const Launched& launched, bool json) {
+int examine(const Launched& launched, const std::vector<broker::HostCondition>& host, bool json) {
   StreamLog log(STDERR_FILENO, LogLevel::warning, false);
   HostFacts facts("");
   Registry registry(0);
@@ -80,19 +102,22 @@ int examine(const Launched& launched, bool json) {
     }
     for (const auto& object : (*plugin)->objects()) probe(settings.name, object);
   }
-  if (json)
-    std::cout << to_json(found) << '\n';
-  else
-    for (const auto& owned : found) print(owned);
+  show(host, found, json);
   return sound ? kExitSuccess : kExitFailure;
 }
 
 }  // namespace
 
 int doctor(const DoctorOptions& options) {
+  const auto host = broker::host_conditions();
+  if (host.back().fitness == broker::Fitness::unfit) {
+    show(host, {}, options.json);
+    std::cerr << "error: " << host.back().sentence << '\n';
+    return kExitFailure;
+  }
   const auto status =
       launch({.config = options.config, .plugins = options.plugins, .control = false},
-             [&](const Launched& launched) { return examine(launched, options.json); });
+             [&](const Launched& launched) { return examine(launched, host, options.json); });
   if (status) return *status;
   std::cerr << "error: " << status.error().to_string() << '\n';
   return kExitFailure;

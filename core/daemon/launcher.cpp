@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "broker/files.h"
+#include "broker/host_check.h"
 #include "config/toml_file.h"
 #include "daemon/installation.h"
 #include "log/stream_log.h"
@@ -108,12 +109,12 @@ Result<Settings> read_configuration(const std::string& path, FileSource& files,
 }
 
 Result<int> launch(const LaunchOptions& options, const std::function<int(const Launched&)>& main) {
-  if (auto fit = broker::check_host(); !fit) return fit.error();
+  StreamLog log(STDERR_FILENO, LogLevel::info, false);
+  const auto warn = [&log](std::string_view sentence) { log.warning(sentence); };
+  if (auto fit = broker::check_host(warn); !fit) return fit.error();
   const auto installation = find_installation(options.plugins);
   const std::string path = absolute_path(options.config);
 
-  StreamLog log(STDERR_FILENO, LogLevel::info, false);
-  const auto warn = [&log](std::string_view sentence) { log.warning(sentence); };
   broker::TrustedFiles trusted(broker::trusted_owners(installation.build_tree), warn);
   CheckedFiles files(trusted);
 

@@ -33,14 +33,17 @@ std::string refusals(const HookState& hook) {
   return text;
 }
 
-Json hook_summaries(const std::vector<OwnedHooks>& owners) {
+Json hook_summaries(const std::vector<OwnedHooks>& owners, const SilentHooks& silent) {
   Json list = Json::array();
   for (const auto& owner : owners)
-    for (const auto& hook : owner.hooks)
+    for (const auto& hook : owner.hooks) {
+      const auto found = silent.find({owner.owner, hook.hook});
       list.push_back({{"plugin", owner.owner},
                       {"hook", hook.hook},
                       {"tier", hook.tier},
+                      {"silent", found == silent.end() ? std::string() : found->second},
                       {"refused", refusals(hook)}});
+    }
   return list;
 }
 
@@ -97,15 +100,21 @@ std::string to_json(const StatusReport& report) {
   return dump({{"version", report.version},
                {"uptime_ns", report.uptime_ns},
                {"plugins", plugin_list(report.plugins)},
-               {"hooks", hook_summaries(report.hooks)},
+               {"hooks", hook_summaries(report.hooks, report.silent)},
                {"lanes", std::move(lanes)},
                {"tables", std::move(tables)},
                {"verbs", std::move(verbs)},
                {"processes", report.facts.processes}});
 }
 
-std::string to_json(const std::vector<OwnedHooks>& hooks) {
-  return dump({{"hooks", hook_list(hooks)}});
+std::string to_json(const std::vector<broker::HostCondition>& host,
+                    const std::vector<OwnedHooks>& hooks) {
+  Json conditions = Json::array();
+  for (const auto& condition : host)
+    conditions.push_back({{"condition", condition.name},
+                          {"fitness", broker::to_string(condition.fitness)},
+                          {"sentence", condition.sentence}});
+  return dump({{"host", std::move(conditions)}, {"hooks", hook_list(hooks)}});
 }
 
 std::string to_json(const std::vector<PluginState>& plugins) {

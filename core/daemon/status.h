@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "broker/host_check.h"
 #include "control/server.h"
+#include "daemon/hook_watch.h"
 #include "daemon/plugin_set.h"
 #include "facts/host_facts.h"
 #include "lanes/reader.h"
@@ -36,6 +38,7 @@ struct StatusReport {
   std::uint64_t uptime_ns = 0;
   std::vector<PluginState> plugins;
   std::vector<OwnedHooks> hooks;
+  SilentHooks silent;
   std::vector<LaneStatus> lanes;
   std::vector<PluginVerb> verbs;
   std::vector<TableState> tables;
@@ -44,8 +47,9 @@ struct StatusReport {
 
 // One JSON object; docs/control-protocol.md lists its members.
 std::string to_json(const StatusReport& report);
-// Every hook with all that was tried, as `trivet doctor -o json` prints them.
-std::string to_json(const std::vector<OwnedHooks>& hooks);
+// What this host offers, and every hook with all that was tried: `trivet doctor -o json`.
+std::string to_json(const std::vector<broker::HostCondition>& host,
+                    const std::vector<OwnedHooks>& hooks);
 // What `trivet plugin ls` is told.
 std::string to_json(const std::vector<PluginState>& plugins);
 // What `trivet reload` is told: the plugins as they are now.

@@ -59,7 +59,7 @@ def start(folder):
     yield begin
     for daemon in running:
         daemon.close()
-    host_snapshot.assert_as_before(before)
+    host_snapshot.assert_as_before(before, 10 * trivet_harness.SCALE)
 
 
 @pytest.fixture

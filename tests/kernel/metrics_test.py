@@ -39,7 +39,8 @@ def test_every_family_has_help_and_a_type(start):
 LOSSES = ("trivet_events_dropped_total", "trivet_events_malformed_total", "trivet_sequence_gaps_total",
           "trivet_queue_dropped_events_total", "trivet_queue_dropped_records_total",
           "trivet_plugin_malformed_events_total", "trivet_facts_evicted_total",
-          "trivet_metrics_refused_total", "trivet_metrics_overflow_total")
+          "trivet_metrics_refused_total", "trivet_metrics_overflow_total",
+          "trivet_hook_silent_checks_total")
 
 
 def test_nothing_is_lost_while_ten_thousand_requests_pass(start, nginx, folder):

@@ -4,11 +4,13 @@
 By the shipped rules, and by Falco's own rule file where it lies beside this checkout.
 """
 
+import json
 import os
 import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import time
 
 import pytest
@@ -225,19 +227,25 @@ COMPAT_RULES = """
   output: "%evt.type"
   priority: WARNING
 """
+# perf_event_open(2), by which per-call tracepoints are attached.
+NO_TRACEPOINTS = [sys.executable, pathlib.Path(__file__).with_name("refuse.py"), "298"]
 COMPAT_DEEDS = {"open": "open", "openat": "openat", "symlink": "symlink", "connect": "connect",
                 "socketcall": "connect"}
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/sys/abi/vsyscall32"), reason="this kernel has no 32-bit calls")
-def test_a_64_bit_program_hides_nothing_in_32_bit_calls(start, folder):
+@pytest.mark.parametrize("tier", ["tracepoint", "tp_btf"])
+def test_a_64_bit_program_hides_nothing_in_32_bit_calls(start, folder, tier):
     source = folder / "compat_caller.c"
     source.write_text(COMPAT_CALLER)
     caller = folder / "compat_caller"
     subprocess.run(["gcc", "-w", "-static", "-o", caller, source], check=True)
     rules = folder / "compat_rules.yaml"
     rules.write_text(COMPAT_RULES)
-    trivet = start(plugins=["security"], changes={"security.rules_files": [rules]})
+    trivet = start(plugins=["security"], changes={"security.rules_files": [rules]},
+                   launcher=NO_TRACEPOINTS if tier == "tp_btf" else ())
+    hooks = json.loads(trivet.call("status", "-o", "json").stdout)["hooks"]
+    assert {h["hook"]: h["tier"] for h in hooks if h["plugin"] == "security"}["calls"] == tier
     alerts = trivet.follow("alerts")
     for deed, event_type in COMPAT_DEEDS.items():
         doer = subprocess.Popen([caller, deed], cwd=folder)

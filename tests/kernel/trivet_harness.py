@@ -171,13 +171,14 @@ class Trivet:
     """One daemon. `folder` is its own, root's and traversable. `changes` are {"section.key": value}
     on top of the shipped configuration, `outputs` is TOML behind it."""
 
-    def __init__(self, folder, plugins=("security", "tracing", "network"), changes=None, outputs=""):
+    def __init__(self, folder, plugins=("security", "tracing", "network"), changes=None, outputs="",
+                 launcher=()):
         self.folder = folder
         self.socket = folder / "trivet.sock"
         self.port = free_port()
         self.config = folder / "trivet.toml"
         self.process = None
-        self.launcher = []  # what runs the daemon: a command that ends in exec "$@"
+        self.launcher = launcher  # what runs the daemon: a command that ends in exec "$@"
         self.follows = []
         self.changes = {"control.socket": self.socket, "metrics.listen": f"127.0.0.1:{self.port}"}
         for name in ("security", "tracing", "network"):

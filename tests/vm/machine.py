@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a command as root under another Debian kernel: machine.py [options] SERIES COMMAND [ARG...]
 
-The kernel is the newest linux-image-SERIES.*-cloud-amd64 that apt offers. QEMU emulates the machine
+The kernel is the newest of that series of Debian's cloud kernels: 6.1, 6.12 and so on, or newest for what
+Debian's unstable release has (kernels.py). QEMU emulates the machine
 (no KVM needed), and its root file system is this one: shared read-only by virtiofs below a tmpfs
 overlay, so nothing that happens in there reaches the disk. The command finds lo up and bpffs, tracefs
 and cgroup2 mounted where systemd would mount them. Forking is some 36 times slower there: build on the
@@ -13,11 +14,9 @@ Exit status: the command's; 77 if this host lacks what a machine needs (ctest co
 """
 
 import argparse
-import lzma
 import os
 import pathlib
 import platform
-import re
 import shlex
 import shutil
 import subprocess
@@ -25,11 +24,14 @@ import sys
 import tempfile
 import time
 
+import kernels
+from kernels import Absent, say
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
 SKIP, TIME_UP, DIED = 77, 124, 125
-COMPRESSIONS = ((b"\x02\x21\x4c\x18", ("lz4", "-dc")), (b"\xfd7zXZ\0", ("xz", "-dc")),
-                (b"\x28\xb5\x2f\xfd", ("zstd", "-dcq")))
+# It takes five where the host is not busy; now and then an emulated kernel hangs.
+BOOT_SECONDS = 300
 # What the initial file system loads, with what they depend on.
 MODULES = ("virtio_pci", "virtiofs", "overlay", "virtio_console")
 # In a Debian kernel that knows BPF LSM, it is off unless it is named.
@@ -72,6 +74,7 @@ $b mount -t tmpfs -o mode=1777 tmp /var/tmp
 $b mount -t cgroup2 cgroup /sys/fs/cgroup
 $b mount -t bpf bpf /sys/fs/bpf
 $b mount -t tracefs trace /sys/kernel/tracing
+$b mount -t securityfs security /sys/kernel/security
 $b ln -sfn /proc/self/fd /dev/fd
 $b ip link set lo up
 $b hostname machine
@@ -88,98 +91,12 @@ $b poweroff -f
 """
 
 
-class Absent(Exception):
-    """Something that a machine needs is not on this host."""
-
-
-def say(sentence):
-    print(f"machine: {sentence}", file=sys.stderr, flush=True)
-
-
-def run(*command, **options):
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, **options)
-
-
 def check_host():
     if platform.machine() != "x86_64":
         raise Absent("machines are made for x86_64 only")
     if os.geteuid() != 0:
         raise Absent("sharing the root file system takes root")
-    for program in ("qemu-system-x86_64", VIRTIOFSD, "busybox", "dpkg-deb", "apt-get", "lz4", "xz",
-                    "zstd"):
-        if not shutil.which(program):
-            raise Absent(f"{program} is not installed: scripts/install-packages test")
-
-
-def kernel_tree(cache, series):
-    """The folder of the newest cloud kernel of `series`, downloaded and unpacked at most once."""
-    pattern = rf"^linux-image-{re.escape(series)}\.[0-9.]+-[0-9]+-cloud-amd64$"
-    names = run("apt-cache", "search", "--names-only", pattern, text=True).stdout.split("\n")
-    packages = [line.split()[0] for line in names if line]
-    version = lambda name: [int(n) for n in re.findall(r"\d+", name)]
-    cached = [p.name for p in cache.glob(f"linux-image-{series}.*-cloud-amd64")]
-    if not packages and not cached:
-        raise Absent(f"apt knows no linux-image-{series}.*-cloud-amd64: apt-get update")
-    for package in sorted(set(packages + cached), key=version, reverse=True):
-        tree = cache / package
-        if tree.is_dir():
-            return tree
-        with tempfile.TemporaryDirectory(dir=cache) as download:
-            got = run("apt-get", "download", "-q", package, cwd=download, text=True)
-            archives = list(pathlib.Path(download).glob("*.deb"))
-            if got.returncode or not archives:
-                say(f"apt-get download {package}: {got.stderr.strip()}")
-                continue
-            unpacked = pathlib.Path(download) / "tree"
-            subprocess.run(["dpkg-deb", "-x", archives[0], unpacked], check=True)
-            unpacked.rename(tree)
-        return tree
-    raise Absent(f"none of {' '.join(packages)} could be downloaded")
-
-
-def kernel_image(tree):
-    """The kernel as an ELF file, which QEMU enters directly (PVH): unpacking it in there is slow."""
-    image = tree / "vmlinux"
-    if image.exists():
-        return image
-    packed = next((tree / "boot").glob("vmlinuz-*")).read_bytes()
-    for magic, unpack in COMPRESSIONS:
-        place = packed.find(magic)
-        while place >= 0:
-            # The payload is followed by other bytes, of which the unpacker complains: judge the output.
-            plain = subprocess.run(unpack, input=packed[place:], capture_output=True,
-                                   check=False).stdout
-            if plain.startswith(b"\x7fELF"):
-                image.write_bytes(plain)
-                return image
-            place = packed.find(magic, place + 1)
-    raise Absent(f"no ELF image found in {tree}/boot: an unknown compression")
-
-
-def module_bytes(path):
-    data = path.read_bytes()
-    return lzma.decompress(data) if path.suffix == ".xz" else data
-
-
-def modules_in_order(tree):
-    """(name, content) of MODULES and what they need, dependencies first."""
-    paths = {}
-    for path in tree.rglob("*.ko*"):
-        paths[path.name.split(".ko")[0].replace("-", "_")] = path
-    order = {}
-
-    def add(name):
-        if name in order or name not in paths:  # not there: built into the kernel
-            return
-        content = module_bytes(paths[name])
-        needs = re.search(rb"\0depends=([^\0]*)\0", content)
-        for need in needs.group(1).decode().split(",") if needs else ():
-            add(need.replace("-", "_"))
-        order[name] = content
-
-    for name in MODULES:
-        add(name)
-    return order.items()
+    kernels.check_programs("qemu-system-x86_64", VIRTIOFSD, "busybox")
 
 
 def cpio(entries):
@@ -199,7 +116,7 @@ def initial_files(tree):
     entries = [("modules", 0o040755, b""), ("busybox", 0o100755, busybox),
                ("init", 0o100755, INIT.encode())]
     entries += [(f"modules/{place:02}-{name}.ko", 0o100644, content)
-                for place, (name, content) in enumerate(modules_in_order(tree))]
+                for place, (name, content) in enumerate(kernels.modules_in_order(tree, MODULES))]
     return cpio(entries)
 
 
@@ -266,8 +183,8 @@ def boot(tree, scratch, arguments, seconds):
              "-machine", "q35,memory-backend=memory", "-m", memory,
              "-object", f"memory-backend-memfd,id=memory,size={memory},share=on",
              "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none",
-             "-serial", f"file:{console}", "-kernel", str(kernel_image(tree)),
-             "-initrd", str(scratch / "initrd"), "-append", KERNEL_ARGUMENTS,
+             "-serial", f"file:{console}", "-kernel", str(kernels.image(tree)),
+             "-initrd", str(scratch / "initrd"), "-append", f"{KERNEL_ARGUMENTS} {arguments.append}",
              *(argument for share in shares for argument in share.qemu())],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=(scratch / "qemu.log").open("w"))
@@ -295,6 +212,8 @@ def watch(machine, exchange, seconds):
             sys.stdout.flush()
         if off:
             return int(status.read_text()) if status.exists() else DIED
+        if not output.exists() and time.monotonic() - started > BOOT_SECONDS:
+            return DIED
         if time.monotonic() - started > seconds:
             return TIME_UP
         time.sleep(0.1)
@@ -308,8 +227,9 @@ def main():
     parser.add_argument("--cpus", type=int, default=2)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                         help="an environment variable of the command")
+    parser.add_argument("--append", default="", metavar="ARGUMENTS", help="of the kernel, behind the usual ones")
     parser.add_argument("--verbose", action="store_true", help="show the kernel's console")
-    parser.add_argument("series", help="such as 6.1")
+    parser.add_argument("series", help="such as 6.1, or newest")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     if not arguments.command:
@@ -317,9 +237,9 @@ def main():
     try:
         check_host()
         arguments.cache.mkdir(parents=True, exist_ok=True)
-        tree = kernel_tree(arguments.cache, arguments.series)
+        tree = kernels.tree(arguments.cache, arguments.series)
         say(f"{tree.name}")
-        # A machine that died before the command began may be tried again.
+        # A machine that died or hung before the command began may be tried again.
         for attempt in range(3):
             with tempfile.TemporaryDirectory(prefix="trivet-machine-") as folder:
                 scratch = pathlib.Path(folder)
