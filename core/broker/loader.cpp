@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <iterator>
 #include <set>
 #include <string_view>
 
@@ -331,25 +330,42 @@ Result<LinkPtr> Loader::attach(bpf_object* object, const std::string& name) {
   return LinkPtr(link);
 }
 
-Result<std::vector<LinkPtr>> Loader::attach_tracepoints(bpf_object* object, const std::string& name,
-                                                        const std::vector<std::string>& places) {
+Result<void> Loader::attach_tracepoints(bpf_object* object, const std::vector<std::string>& wanted,
+                                        AttachedPlaces& places) {
+  const std::string& name = places.program;
   bpf_program* program = bpf_object__find_program_by_name(object, name.c_str());
-  std::vector<LinkPtr> links;
-  for (const std::string& place : places) {
+  for (const std::string& place : wanted) {
+    if (places.links.contains(place)) continue;
     const auto slash = place.find('/');
     LibbpfLog log;
     LinkPtr link(bpf_program__attach_tracepoint(program, place.substr(0, slash).c_str(),
                                                 place.substr(slash + 1).c_str()));
     if (link) {
-      links.push_back(std::move(link));
+      places.links.emplace(place, std::move(link));
     } else if (errno != ENOENT) {
       return Error{"cannot attach " + name + " to " + place + ": " + log.reason(errno), errno};
     }
   }
-  if (links.empty()) {
+  if (places.links.empty()) {
     return Error{"cannot attach " + name + ": the kernel has none of its tracepoints", ENOENT};
   }
-  return links;
+  return {};
+}
+
+Result<void> Loader::retarget(AttachedObject& object, const std::string& hook,
+                              const std::vector<std::string>& wanted) {
+  for (const std::string& place : wanted) {
+    if (!names_tracepoint(place)) return Error{"\"" + place + "\" is no tracepoint", EINVAL};
+  }
+  auto places = std::ranges::find(object.places, hook, &AttachedPlaces::hook);
+  if (places == object.places.end()) return {};
+  if (auto attached = attach_tracepoints(object.object.get(), wanted, *places); !attached) {
+    return attached;
+  }
+  std::erase_if(places->links, [&](const auto& link) {
+    return std::ranges::find(wanted, link.first) == wanted.end();
+  });
+  return {};
 }
 
 Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const ObjectSpec& spec,
@@ -358,7 +374,7 @@ Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const 
   if (!object) return std::move(object).error();
   // In the order of the hooks, each once.
   std::vector<std::string> wanted;
-  std::map<std::string, std::vector<std::string>> tracepoints;
+  std::map<std::string, std::pair<std::string, std::vector<std::string>>> tracepoints;
   for (std::size_t i = 0; i < spec.hooks.size(); i++) {
     if (choice[i] < 0) continue;
     const Tier& tier = spec.hooks[i].tiers[choice[i]];
@@ -367,7 +383,8 @@ Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const 
         wanted.push_back(program);
       }
     }
-    if (!tier.tracepoints.empty()) tracepoints[tier.programs.front()] = tier.tracepoints;
+    if (!tier.tracepoints.empty())
+      tracepoints[tier.programs.front()] = {spec.hooks[i].name, tier.tracepoints};
   }
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object->get()) {
@@ -383,10 +400,11 @@ Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const 
   AttachedObject attached;
   attached.object = std::move(*object);
   for (const std::string& name : wanted) {
-    if (auto places = tracepoints.find(name); places != tracepoints.end()) {
-      auto links = attach_tracepoints(attached.object.get(), name, places->second);
-      if (!links) return std::move(links).error();
-      std::ranges::move(*links, std::back_inserter(attached.links));
+    if (auto asked = tracepoints.find(name); asked != tracepoints.end()) {
+      auto& [hook, places] = asked->second;
+      auto& there = attached.places.emplace_back(AttachedPlaces{hook, name, {}});
+      auto done = attach_tracepoints(attached.object.get(), places, there);
+      if (!done) return std::move(done).error();
       continue;
     }
     auto link = attach(attached.object.get(), name);

@@ -33,10 +33,18 @@ struct DestroyLink {
 using ObjectPtr = std::unique_ptr<bpf_object, CloseObject>;
 using LinkPtr = std::unique_ptr<bpf_link, DestroyLink>;
 
+// The tracepoints that a program of some hook is attached to, one by one.
+struct AttachedPlaces {
+  std::string hook;
+  std::string program;
+  std::map<std::string, LinkPtr> links;
+};
+
 // An object in the kernel. Destroying it detaches first, then unloads.
 struct AttachedObject {
   ObjectPtr object;
   std::vector<LinkPtr> links;
+  std::vector<AttachedPlaces> places;
   std::vector<HookState> hooks;
 };
 
@@ -51,6 +59,10 @@ class Loader {
   Result<AttachedObject> load(std::span<const std::byte> elf, const ObjectSpec& spec);
   // How every tier of every hook fares. Nothing stays in the kernel but the lanes.
   Result<std::vector<HookState>> probe(std::span<const std::byte> elf, const ObjectSpec& spec);
+  // Has a hook that tracepoints serve attached to these and no others: new ones come first, then
+  // old ones go, the rest is not touched. Nothing to do where another tier serves it.
+  Result<void> retarget(AttachedObject& object, const std::string& hook,
+                        const std::vector<std::string>& places);
   // A new pass over an iterator program of the object.
   Result<UniqueFd> iterate(const AttachedObject& object, const std::string& program);
 
@@ -72,8 +84,8 @@ class Loader {
   Result<void> keep_lanes(bpf_object* object);
   Result<void> shape_shards(bpf_map* lane);
   Result<LinkPtr> attach(bpf_object* object, const std::string& program);
-  Result<std::vector<LinkPtr>> attach_tracepoints(bpf_object* object, const std::string& program,
-                                                  const std::vector<std::string>& places);
+  Result<void> attach_tracepoints(bpf_object* object, const std::vector<std::string>& wanted,
+                                  AttachedPlaces& places);
 
   // What all objects share by name: the lanes' rings, or the array that holds each CPU's, and
   // counts.

@@ -42,7 +42,8 @@ std::vector<Request> one_of_each() {
           ReadyRequest{},
           CommitReloadRequest{true},
           OwnedFolderRequest{"/var/log/trivet"},
-          StartProgramRequest{"alerts"}};
+          StartProgramRequest{"alerts"},
+          RetargetRequest{7, "calls", {"syscalls/sys_exit_open", "syscalls/sys_exit_dup"}}};
 }
 
 struct Pair {
