@@ -148,6 +148,13 @@ static __always_inline __u32 event__profile(struct syscall_event *event, __u32 s
 			profile |= PROFILE_DIRECTORY;
 	} else if ((shape & CALL_SENDS) && address) {
 		profile |= PROFILE_ADDRESSED;
+	} else if (shape & CALL_PICKS) {
+		bool picked = shape & CALL_RETURNS_DESCRIPTOR
+				      ? (event->file_mode & S_IFMT) == S_IFSOCK
+				      : (__u32)event->arguments[0] == CALL_PICKED_COMMAND;
+
+		if (picked)
+			profile |= PROFILE_PICKED;
 	}
 	return profile;
 }

@@ -35,6 +35,9 @@
 #define CALL_SERVES		(1u << 27) /* of the socket, the own end is the server's */
 /* Who called is who it was before: in a new user namespace anybody has every capability. */
 #define CALL_JUDGED_AS_BEFORE (1u << 28)
+/* One kind of it is told apart at once: its descriptor is a socket; of bpf, it loads a program. */
+#define CALL_PICKS	    (1u << 31)
+#define CALL_PICKED_COMMAND 5 /* BPF_PROG_LOAD */
 
 #define CALL_INDEX(shape, what) ((shape) / (what) % 8)
 
@@ -48,6 +51,7 @@ enum call_profile {
 	PROFILE_WRITE = 1 << 2,	    /* opened for writing */
 	PROFILE_DIRECTORY = 1 << 3, /* what was opened is a directory */
 	PROFILE_ADDRESSED = 1 << 1, /* what is sent has an address */
+	PROFILE_PICKED = 1 << 1,    /* it is of the kind that CALL_PICKS names */
 	PROFILE_COUNT = 1 << 4,
 };
 
