@@ -28,6 +28,23 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile struct syscalls_config config = {};
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct calls_wanted);
+} calls_wanted SEC(".maps");
+
+/* The profiles of a call that some rule could match. */
+static __always_inline __u32 call__wanted(__u32 call)
+{
+	__u32 only = 0;
+	struct calls_wanted *wanted = bpf_map_lookup_elem(&calls_wanted, &only);
+
+	return wanted && call < CALLS_MAX ? wanted->profiles[call] : 0;
+}
+
 /* The argument that a field of the shape names; `none` where it names none. */
 static __always_inline __u64 event__argument(struct syscall_event *event, __u32 field, __u64 none)
 {
@@ -131,6 +148,13 @@ static __always_inline __u32 event__profile(struct syscall_event *event, __u32 s
 			profile |= PROFILE_DIRECTORY;
 	} else if ((shape & CALL_SENDS) && address) {
 		profile |= PROFILE_ADDRESSED;
+	} else if (shape & CALL_PICKS) {
+		bool picked = shape & CALL_RETURNS_DESCRIPTOR
+				      ? (event->file_mode & S_IFMT) == S_IFSOCK
+				      : (__u32)event->arguments[0] == CALL_PICKED_COMMAND;
+
+		if (picked)
+			profile |= PROFILE_PICKED;
 	}
 	return profile;
 }
@@ -176,13 +200,13 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct call_scratch *scratch = call_scratch();
-	__u32 call = told - 1, shape, used = 0;
+	__u32 call = told - 1, wanted = call__wanted(call), shape, used = 0;
 	struct syscall_event *event;
 	__u64 address, address_size;
 	struct sock *sk = NULL;
 	struct file *file;
 
-	if (!scratch || call >= CALLS_MAX)
+	if (!scratch || call >= CALLS_MAX || !wanted)
 		return 0;
 	shape = config.shapes[call];
 	event = &scratch->event;
@@ -200,7 +224,7 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 		event__read_open(event, shape);
 	file = event__read_file(event, shape);
 	address = event__address(event, shape, compat, &address_size);
-	if (!(config.wanted[call] >> event__profile(event, shape, address) & 1))
+	if (!(wanted >> event__profile(event, shape, address) & 1))
 		return call__filtered();
 
 	if ((shape & CALL_SENDS) && address)

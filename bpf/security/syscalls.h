@@ -35,12 +35,15 @@
 #define CALL_SERVES		(1u << 27) /* of the socket, the own end is the server's */
 /* Who called is who it was before: in a new user namespace anybody has every capability. */
 #define CALL_JUDGED_AS_BEFORE (1u << 28)
+/* One kind of it is told apart at once: its descriptor is a socket; of bpf, it loads a program. */
+#define CALL_PICKS	    (1u << 31)
+#define CALL_PICKED_COMMAND 5 /* BPF_PROG_LOAD */
 
 #define CALL_INDEX(shape, what) ((shape) / (what) % 8)
 
 /*
- * A profile is what the kernel can tell of a call at once: an or of these. The settings say for
- * each call which of the 16 profiles some rule could match; the rest never leave the kernel.
+ * A profile is what the kernel can tell of a call at once: an or of these. A map says for each
+ * call which of the 16 profiles some rule could match; the rest never leave the kernel.
  */
 enum call_profile {
 	PROFILE_FAILED = 1 << 0,
@@ -48,16 +51,22 @@ enum call_profile {
 	PROFILE_WRITE = 1 << 2,	    /* opened for writing */
 	PROFILE_DIRECTORY = 1 << 3, /* what was opened is a directory */
 	PROFILE_ADDRESSED = 1 << 1, /* what is sent has an address */
+	PROFILE_PICKED = 1 << 1,    /* it is of the kind that CALL_PICKS names */
 	PROFILE_COUNT = 1 << 4,
 };
 
 struct syscalls_config {
 	__u32 shapes[CALLS_MAX];
-	__u16 wanted[CALLS_MAX];   /* bit p: profile p of that call is wanted */
-	__u8 native[CALL_NUMBERS]; /* by number: the call + 1; 0 for calls nobody asks for */
+	__u8 native[CALL_NUMBERS]; /* by number: the call + 1; 0 for calls that are not in the table
+				    */
 	__u8 compat[CALL_NUMBERS]; /* the same for 32-bit calls */
 	__u8 socketcall[32];	   /* and for those that go through socketcall */
 	__u32 compat_hook;	   /* 1: 32-bit calls are the hook compat's */
+};
+
+/* The one entry of the map calls_wanted, which changes as rules do. */
+struct calls_wanted {
+	__u16 profiles[CALLS_MAX]; /* bit p: profile p of that call is wanted */
 };
 
 /* PATH_MAX: what the kernel accepts as an argument and can return. */

@@ -52,6 +52,11 @@ Result<void> Client::unload(std::uint32_t handle) {
   return only_error(ask(socket_.get(), mutex_, UnloadRequest{handle}));
 }
 
+Result<void> Client::retarget(std::uint32_t handle, const std::string& hook,
+                              const std::vector<std::string>& tracepoints) {
+  return only_error(ask(socket_.get(), mutex_, RetargetRequest{handle, hook, tracepoints}));
+}
+
 Result<std::vector<HookState>> Client::probe(const std::string& plugin, const ObjectSpec& spec) {
   auto answer = ask(socket_.get(), mutex_, LoadRequest{plugin, spec, true});
   if (!answer) return std::move(answer).error();

@@ -55,6 +55,10 @@ class Client {
   Result<LoadedObject> load(const std::string& plugin, const ObjectSpec& spec);
   // Detaches and unloads.
   Result<void> unload(std::uint32_t handle);
+  // Has a hook of a loaded object that tracepoints serve attached to these and no others, without a
+  // gap where it stays.
+  Result<void> retarget(std::uint32_t handle, const std::string& hook,
+                        const std::vector<std::string>& tracepoints);
   // Tries every tier of every hook, attaching each for a moment, and keeps nothing. `tried` holds
   // all tiers, `tier` the first that works.
   Result<std::vector<HookState>> probe(const std::string& plugin, const ObjectSpec& spec);

@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <iterator>
 #include <set>
 #include <string_view>
 
@@ -331,27 +330,51 @@ Result<LinkPtr> Loader::attach(bpf_object* object, const std::string& name) {
   return LinkPtr(link);
 }
 
-Result<std::vector<LinkPtr>> Loader::attach_tracepoints(bpf_object* object, const std::string& name,
-                                                        const std::vector<std::string>& wanted,
-                                                        Places& places) {
-  bpf_program* program = bpf_object__find_program_by_name(object, name.c_str());
-  std::vector<LinkPtr> links;
+Result<void> Loader::attach_tracepoints(Attachment& attachment,
+                                        const std::vector<std::string>& wanted) {
+  const std::string name = bpf_program__name(attachment.program);
   for (const std::string& place : wanted) {
+    if (attachment.links.contains(place)) continue;
     const auto slash = place.find('/');
     LibbpfLog log;
-    LinkPtr link(bpf_program__attach_tracepoint(program, place.substr(0, slash).c_str(),
+    LinkPtr link(bpf_program__attach_tracepoint(attachment.program, place.substr(0, slash).c_str(),
                                                 place.substr(slash + 1).c_str()));
     if (link) {
-      links.push_back(std::move(link));
-      places.insert(place);
+      attachment.links.emplace(place, std::move(link));
     } else if (errno != ENOENT) {
       return Error{"cannot attach " + name + " to " + place + ": " + log.reason(errno), errno};
     }
   }
-  if (links.empty()) {
+  if (attachment.links.empty()) {
     return Error{"cannot attach " + name + ": the kernel has none of its tracepoints", ENOENT};
   }
-  return links;
+  return {};
+}
+
+Result<void> Loader::retarget(AttachedObject& object, const std::string& hook,
+                              const std::vector<std::string>& wanted) {
+  for (const std::string& place : wanted) {
+    if (!names_tracepoint(place)) return Error{"\"" + place + "\" is no tracepoint", EINVAL};
+  }
+  const auto served = std::ranges::find_if(object.attachments, [&](const Attachment& attachment) {
+    return attachment.hook == hook && !attachment.links.empty() &&
+           names_tracepoint(attachment.links.begin()->first);
+  });
+  if (served == object.attachments.end()) return {};
+  if (auto attached = attach_tracepoints(*served, wanted); !attached) return attached;
+  std::erase_if(served->links, [&](const auto& link) {
+    return std::ranges::find(wanted, link.first) == wanted.end();
+  });
+  return {};
+}
+
+std::vector<AttachedProgram> AttachedObject::programs() const {
+  std::vector<AttachedProgram> borrowed;
+  for (const Attachment& attachment : attachments) {
+    auto& program = borrowed.emplace_back(AttachedProgram{attachment.hook, attachment.program, {}});
+    for (const auto& [place, link] : attachment.links) program.places.insert(place);
+  }
+  return borrowed;
 }
 
 Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const ObjectSpec& spec,
@@ -387,20 +410,18 @@ Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const 
   AttachedObject attached;
   attached.object = std::move(*object);
   for (const std::string& name : wanted) {
-    AttachedProgram one{
+    Attachment one{
         hooks[name], bpf_object__find_program_by_name(attached.object.get(), name.c_str()), {}};
     if (auto places = tracepoints.find(name); places != tracepoints.end()) {
-      auto links = attach_tracepoints(attached.object.get(), name, places->second, one.places);
-      if (!links) return std::move(links).error();
-      std::ranges::move(*links, std::back_inserter(attached.links));
+      if (auto done = attach_tracepoints(one, places->second); !done)
+        return std::move(done).error();
     } else {
       auto link = attach(attached.object.get(), name);
       if (!link) return std::move(link).error();
       if (!*link) continue;
-      attached.links.push_back(std::move(*link));
-      one.places.insert(bpf_program__section_name(one.program));
+      one.links.emplace(bpf_program__section_name(one.program), std::move(*link));
     }
-    attached.programs.push_back(std::move(one));
+    attached.attachments.push_back(std::move(one));
   }
   return attached;
 }
@@ -411,7 +432,7 @@ Result<std::vector<SilentProgram>> Loader::find_silent(const std::vector<Attache
 }
 
 std::string Loader::silence_of(const AttachedObject& object, Reach reach) const {
-  auto silent = find_silent(object.programs, reach);
+  auto silent = find_silent(object.programs(), reach);
   // A kernel that does not tell is no reason to go without the hook.
   return !silent || silent->empty() ? std::string() : silent->front().reason;
 }

@@ -34,12 +34,22 @@ struct DestroyLink {
 using ObjectPtr = std::unique_ptr<bpf_object, CloseObject>;
 using LinkPtr = std::unique_ptr<bpf_link, DestroyLink>;
 
+// A program of an object that serves a hook, and its links by the place that each is at.
+struct Attachment {
+  std::string hook;
+  bpf_program* program;
+  bool by_tracepoints;  // those that the tier names, not the program's own section
+  std::map<std::string, LinkPtr> links;
+};
+
 // An object in the kernel. Destroying it detaches first, then unloads.
 struct AttachedObject {
   ObjectPtr object;
-  std::vector<LinkPtr> links;
-  std::vector<AttachedProgram> programs;  // of the object
+  std::vector<Attachment> attachments;
   std::vector<HookState> hooks;
+
+  // What is to run, borrowed.
+  std::vector<AttachedProgram> programs() const;
 };
 
 // What one load or probe may try, and what an object's sizes may add up to, is bounded: main asks,
@@ -57,6 +67,10 @@ class Loader {
   // Programs of the objects that do not run when they should.
   Result<std::vector<SilentProgram>> find_silent(const std::vector<AttachedProgram>& programs,
                                                  Reach reach) const;
+  // Has a hook that tracepoints serve attached to these and no others: new ones come first, then
+  // old ones go, the rest is not touched. Nothing to do where another tier serves it.
+  Result<void> retarget(AttachedObject& object, const std::string& hook,
+                        const std::vector<std::string>& places);
   // A new pass over an iterator program of the object.
   Result<UniqueFd> iterate(const AttachedObject& object, const std::string& program);
 
@@ -78,9 +92,7 @@ class Loader {
   Result<void> keep_lanes(bpf_object* object);
   Result<void> shape_shards(bpf_map* lane);
   Result<LinkPtr> attach(bpf_object* object, const std::string& program);
-  Result<std::vector<LinkPtr>> attach_tracepoints(bpf_object* object, const std::string& program,
-                                                  const std::vector<std::string>& wanted,
-                                                  Places& places);
+  Result<void> attach_tracepoints(Attachment& attachment, const std::vector<std::string>& wanted);
   // Why a tier that has been attached is of no use; empty if it is.
   std::string silence_of(const AttachedObject& object, Reach reach) const;
 

@@ -76,6 +76,17 @@ void read(Reader& in, UnloadRequest& request) {
   request.handle = in.number<std::uint32_t>();
 }
 
+void write(Writer& out, const RetargetRequest& request) {
+  out.number(request.handle);
+  out.text(request.hook);
+  out.list(request.tracepoints, [&](const std::string& place) { out.text(place); });
+}
+void read(Reader& in, RetargetRequest& request) {
+  request.handle = in.number<std::uint32_t>();
+  request.hook = in.text(max_name);
+  in.list(max_tracepoints, [&] { request.tracepoints.push_back(in.text(max_name)); });
+}
+
 void write(Writer& out, const IterateRequest& request) {
   out.number(request.handle);
   out.text(request.program);

@@ -30,6 +30,11 @@ struct LoadRequest {
 struct UnloadRequest {
   std::uint32_t handle = 0;
 };
+struct RetargetRequest {
+  std::uint32_t handle = 0;
+  std::string hook;
+  std::vector<std::string> tracepoints;
+};
 struct LanesRequest {};
 struct IterateRequest {
   std::uint32_t handle = 0;
@@ -76,7 +81,8 @@ using Request =
     std::variant<LoadRequest, UnloadRequest, LanesRequest, IterateRequest, OpenConfiguredRequest,
                  ListConfiguredRequest, ReloadRequest, PluginNamesRequest, OpenPluginRequest,
                  ListenerRequest, ReadyRequest, CommitReloadRequest, ContainerStateRequest,
-                 ProcessFileRequest, OwnedFolderRequest, StartProgramRequest, FindSilentRequest>;
+                 ProcessFileRequest, OwnedFolderRequest, StartProgramRequest, RetargetRequest,
+                 FindSilentRequest>;
 
 // A map as an answer describes it; its descriptor has the same place in Answer::fds.
 struct MapDescription {

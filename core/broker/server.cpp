@@ -147,6 +147,15 @@ Result<Answer> Server::handle(const UnloadRequest& request) {
   return Answer{};
 }
 
+Result<Answer> Server::handle(const RetargetRequest& request) {
+  if (!loading_) return Error{"trivet is stopping", ECANCELED};
+  auto object = objects_.find(request.handle);
+  if (object == objects_.end()) return Error{"no such object is loaded", ENOENT};
+  auto done = loader_.retarget(object->second.object, request.hook, request.tracepoints);
+  if (!done) return std::move(done).error();
+  return Answer{};
+}
+
 Result<Answer> Server::handle(const LanesRequest&) {
   Answer answer;
   if (auto lent = loader_.lend_lanes(answer); !lent) return std::move(lent).error();

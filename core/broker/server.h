@@ -43,6 +43,7 @@ class Server {
 
   Result<Answer> handle(const LoadRequest& request);
   Result<Answer> handle(const UnloadRequest& request);
+  Result<Answer> handle(const RetargetRequest& request);
   Result<Answer> handle(const LanesRequest& request);
   Result<Answer> handle(const IterateRequest& request);
   Result<Answer> handle(const OpenConfiguredRequest& request);

@@ -30,6 +30,10 @@ class LentObject final : public Object {
       if (map->name() == name) return static_cast<Map*>(map.get());
     return Error{"the BPF object has no map " + name};
   }
+  Result<void> retarget(const std::string& hook,
+                        const std::vector<std::string>& tracepoints) override {
+    return broker_.retarget(handle_, hook, tracepoints);
+  }
 
  private:
   broker::Client& broker_;

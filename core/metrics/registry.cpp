@@ -36,7 +36,9 @@ bool valid_labels(const Labels& labels) {
 
 std::vector<std::string> keys_of(const Labels& labels) {
   std::vector<std::string> keys;
-  for (const auto& [key, value] : labels) keys.push_back(key);
+  for (const auto& [key, value] : labels) {
+    if (!key.starts_with("tag_")) keys.push_back(key);
+  }
   return keys;
 }
 

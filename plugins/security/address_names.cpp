@@ -66,7 +66,12 @@ std::vector<std::string> host_names(const FilterGraph& graph) {
   return {names.begin(), names.end()};
 }
 
-AddressNames::AddressNames(std::vector<std::string> names) : names_(std::move(names)) {
+AddressNames::AddressNames(std::vector<std::string> names, const AddressNames* before)
+    : names_(std::move(names)) {
+  if (before) {
+    std::lock_guard lock(before->mutex_);
+    table_ = before->table_;
+  }
   if (!names_.empty()) thread_ = std::thread([this] { keep_asking(); });
 }
 

@@ -22,7 +22,8 @@ std::vector<std::string> host_names(const FilterGraph& graph);
 
 class AddressNames {
  public:
-  explicit AddressNames(std::vector<std::string> names);
+  // What `before` knows holds until the first answers; it may be null.
+  explicit AddressNames(std::vector<std::string> names, const AddressNames* before = nullptr);
   // Waits for an answer that is under way: a few seconds where no server answers.
   ~AddressNames();
   AddressNames(const AddressNames&) = delete;

@@ -108,10 +108,10 @@ inline constexpr Call kCalls[] = {
     {"truncate", Category::file, {76, 193, 45, 92}, CALL_PATH(0), {kRes, kPath}},
     {"ftruncate", Category::file, {77, 194, 46, 93}, CALL_DESCRIPTOR(0), {kRes, {"fd", show_int, 0}}},
     // Descriptors.
-    {"dup", Category::file, {32, 41, 23}, kNewDescriptor, {kRes, {"oldfd", show_int, 0}}},
-    {"dup2", Category::file, {33, 63}, kNewDescriptor,
+    {"dup", Category::file, {32, 41, 23}, kNewDescriptor | CALL_PICKS, {kRes, {"oldfd", show_int, 0}}},
+    {"dup2", Category::file, {33, 63}, kNewDescriptor | CALL_PICKS,
      {kRes, {"oldfd", show_int, 0}, {"newfd", show_int, 1}}},
-    {"dup3", Category::file, {292, 330, 24}, kNewDescriptor,
+    {"dup3", Category::file, {292, 330, 24}, kNewDescriptor | CALL_PICKS,
      {kRes, {"oldfd", show_int, 0}, {"newfd", show_int, 1}, {"flags", show_descriptor_flags, 2}}},
     {"memfd_create", Category::memory, {319, 356, 279}, kNewDescriptor | CALL_TEXT(0),
      {kFd, {"name", show_first}, {"flags", show_memfd_flags, 1}}},
@@ -119,7 +119,7 @@ inline constexpr Call kCalls[] = {
      {kRes, {"flags", show_descriptor_flags, 0}}},
     {"io_uring_setup", Category::other, {425, 425, 425}, kNewDescriptor,
      {kRes, {"entries", show_unsigned, 0}}},
-    {"bpf", Category::other, {321, 357, 280}, 0, {kFd, {"cmd", show_bpf_command, 0}}},
+    {"bpf", Category::other, {321, 357, 280}, CALL_PICKS, {kFd, {"cmd", show_bpf_command, 0}}},
     {"perf_event_open", Category::other, {298, 336, 241}, kNewDescriptor, {kRes}},
     // Sockets.
     {"socket", Category::net, {41, 359, 198, kNo, 1}, kNewDescriptor,
@@ -218,6 +218,9 @@ constexpr bool is_open(std::size_t type) {
 }
 constexpr bool is_send(std::size_t type) {
   return shape_of(type) & CALL_SENDS;
+}
+constexpr bool picks(std::size_t type) {
+  return shape_of(type) & CALL_PICKS;
 }
 constexpr bool is_connect(std::size_t type) {
   return type == call_named("connect");

@@ -7,46 +7,9 @@
 
 #include "security/rule_list.h"
 #include "security/rule_switches.h"
-#include "trivet/records/alert.h"
 
 namespace trivet::security {
 namespace {
-
-// What the kernel programs are to know of a call that rules ask for.
-void add_call(syscalls_config& settings, std::size_t type, std::uint16_t profiles) {
-  const Call& call = kCalls[type];
-  settings.shapes[type] = call.shape;
-  settings.wanted[type] = profiles;
-  auto place = [&](auto& by_number, std::uint16_t number) {
-    if (number < std::size(by_number)) by_number[number] = static_cast<std::uint8_t>(type + 1);
-  };
-#ifdef __x86_64__
-  place(settings.native, call.numbers.x86_64);
-#else
-  place(settings.native, call.numbers.arm64);
-#endif
-  place(settings.compat, call.numbers.i386);
-  place(settings.compat, call.numbers.i386_older);
-  place(settings.socketcall, call.numbers.socketcall);
-}
-
-bool has_native_number(const Call& call) {
-#ifdef __x86_64__
-  return call.numbers.x86_64 != kNoNumber;
-#else
-  return call.numbers.arm64 != kNoNumber;
-#endif
-}
-
-// Whether programs can make 32-bit calls: the kernel then has this setting, even where it was
-// booted with ia32_emulation=off.
-bool kernel_has_compat_calls() {
-#ifdef __x86_64__
-  return access("/proc/sys/abi/vsyscall32", F_OK) == 0;
-#else
-  return false;
-#endif
-}
 
 // The files' errors as one, each with the line that it is about: the first at its place, the others
 // in full after it.
@@ -79,6 +42,10 @@ Result<void> SecurityPlugin::configure(const Config& config) {
     priorities.push_back(std::move(lower));
   }
   read.choice("priority", floor, priorities);
+  AlertLimits limits;
+  read.range("alert_window_s", limits.window_s, 0, 3600);
+  read.range("alerts_alike", limits.alike, 1, 1'000'000);
+  read.range("alerts_different", limits.different, 1, 1000);
   auto switches = read_switches(read);
   if (read.failed()) return read.finish();
 
@@ -91,6 +58,7 @@ Result<void> SecurityPlugin::configure(const Config& config) {
   rules_ = std::move(loaded.rules);
   remarks_ = std::move(loaded.findings.warnings);
   match_all_ = matching == "all";
+  limits_ = limits;
   compat_calls_ = compat == "auto" ? CompatCalls::automatic
                   : compat == "on" ? CompatCalls::on
                                    : CompatCalls::off;
@@ -98,38 +66,16 @@ Result<void> SecurityPlugin::configure(const Config& config) {
 }
 
 std::vector<ObjectSpec> SecurityPlugin::objects() const {
-  ObjectSpec syscalls;
-  syscalls.name = "syscalls";
-  syscalls_config settings{};
-  Tier tracepoints{"tracepoint", {"call_exit"}, {}};
-  bool any = false;
-  for (std::size_t type = 0; type < kExecve; ++type) {
-    std::uint16_t profiles = rules_.reach().profiles[type];
-    if (profiles == 0) continue;  // no rule asks: no hook, no cost
-    any = true;
-    add_call(settings, type, profiles);
-    if (!has_native_number(kCalls[type])) continue;
-    tracepoints.tracepoints.push_back("syscalls/sys_exit_" + std::string(kCalls[type].name));
-  }
-  if (!any) return {};
-  if (!tracepoints.tracepoints.empty()) {
-    syscalls.hooks.push_back({"calls", {tracepoints, {"tp_btf", {"raw_exit"}, {}}}});
-  }
-  if (compat_calls_ == CompatCalls::on ||
-      (compat_calls_ == CompatCalls::automatic && kernel_has_compat_calls())) {
-    settings.compat_hook = 1;
-    syscalls.hooks.push_back(
-        {"compat", {{"tp_btf", {"compat_exit"}, {}}}, compat_calls_ == CompatCalls::on});
-  }
-  if (syscalls.hooks.empty()) return {};
-  return {syscalls.with_config(settings)};
+  auto spec = CallHooks::object(rules_.reach(), compat_calls_);
+  if (spec.hooks.empty()) return {};
+  return {spec};
 }
 
 template <class E>
 void SecurityPlugin::judge_events(Host& host) {
   host.on<E>([this](const Event<E>& event) {
     // Its own opens are trivet's answer to other events: judging them would never end.
-    if (event.data.header.task.tgid == static_cast<std::uint32_t>(getpid())) {
+    if (is_own(event.data.header)) {
       own_->add();
       return;
     }
@@ -142,8 +88,16 @@ void SecurityPlugin::judge_events(Host& host) {
   });
 }
 
+// By pids that nobody else can have while they live, never by a name or a file that anybody may
+// start.
+bool SecurityPlugin::is_own(const event_header& header) const {
+  return header.task.tgid == main_pid_ || header.task.tgid == broker_pid_;
+}
+
 Result<void> SecurityPlugin::start(Host& host) {
   host_ = &host;
+  main_pid_ = static_cast<std::uint32_t>(getpid());
+  broker_pid_ = static_cast<std::uint32_t>(getppid());
   events_ = 0;
   evaluation_.attach(rules_.graph());
   for (std::size_t type = 0; type < kEventTypes.size(); ++type) {
@@ -155,6 +109,8 @@ Result<void> SecurityPlugin::start(Host& host) {
                                        "Events whose parts contradict their sizes");
   own_ = &host.metrics().counter("trivet_security_own_events_total",
                                  "Events caused by trivet itself, which no rule is judged on");
+  alerts_ = std::make_unique<Alerts>(host, limits_);
+  host.every(std::chrono::seconds(1), [this] { alerts_->tick(); });
   show_rule_counts();
   ask_for_names();
 
@@ -164,13 +120,9 @@ Result<void> SecurityPlugin::start(Host& host) {
     if (rules_.candidates(kExecve, 0).empty()) return;
     if (auto seen = RuleEvent::from(event, host_->facts())) judge(*seen);
   });
-  for (const auto& spec : objects()) {
-    auto attached = host.attach(spec);
-    if (!attached) {
-      stop();
-      return std::move(attached).error();
-    }
-    syscalls_ = std::move(*attached);
+  if (auto hooked = calls_.start(host, rules_.reach(), compat_calls_); !hooked) {
+    stop();
+    return hooked;
   }
   host.log().info("rules are loaded", {{"rules", std::to_string(rules_.rules().size())},
                                        {"defined", std::to_string(rules_.statuses().size())}});
@@ -179,22 +131,28 @@ Result<void> SecurityPlugin::start(Host& host) {
 
 bool SecurityPlugin::adopt(Plugin& next) {
   auto* other = dynamic_cast<SecurityPlugin*>(&next);
-  // What the kernel tells is fixed when its programs are loaded.
-  if (!other || other->rules_.reach().profiles != rules_.reach().profiles ||
-      other->compat_calls_ != compat_calls_) {
-    return false;
-  }
+  if (!other || other->compat_calls_ != compat_calls_) return false;
+  // First the kernel tells what either needs, then the rules change, between two events.
+  auto widened = calls_.widen(other->rules_.reach());
+  if (!widened || !*widened) return false;
   rules_ = std::move(other->rules_);
   remarks_ = std::move(other->remarks_);
   match_all_ = other->match_all_;
+  limits_ = other->limits_;
+  alerts_->begin_rules(limits_);
   evaluation_.attach(rules_.graph());
   show_rule_counts();
   ask_for_names();
+  if (auto narrowed = calls_.narrow(rules_.reach()); !narrowed) {
+    host_->log().warning("system calls that no rule needs any more are still told",
+                         {{"reason", narrowed.error().to_string()}});
+  }
   return true;
 }
 
 void SecurityPlugin::stop() noexcept {
-  syscalls_.reset();
+  calls_.stop();
+  alerts_.reset();
   names_.reset();
   host_ = nullptr;
 }
@@ -208,29 +166,9 @@ void SecurityPlugin::judge(RuleEvent& event) {
   if (!candidates.empty()) evaluation_.begin(event);
   for (const auto& candidate : candidates) {
     if (!evaluation_.matches(candidate.filter)) continue;
-    alert(*candidate.rule, event);
+    alerts_->raise(*candidate.rule, event, evaluation_);
     if (!match_all_) return;
   }
-}
-
-void SecurityPlugin::alert(const Rule& rule, const RuleEvent& event) {
-  std::string priority(name_of(rule.priority));
-  host_->metrics()
-      .counter("trivet_security_rules_matches_total", "Events that a rule matched",
-               {{"rule", rule.name}, {"priority", priority}, {"source", rule.source}})
-      .add();
-  Alert record;
-  set_subject(record, *event.header, event.process);
-  record.rule = rule.name;
-  record.priority = std::move(priority);
-  record.source = rule.source;
-  record.tags = rule.tags;
-  record.output = rule.output.fill(evaluation_, record.output_fields);
-  // Falco's output begins with the time, so that its fields always have it, in nanoseconds.
-  record.output_fields.items.emplace_back(
-      "evt.time",
-      static_cast<std::int64_t>(event.header->time_ns) + event.facts->boot_to_real_ns());
-  host_->publish(std::move(record));
 }
 
 void SecurityPlugin::ask_for_names() {
@@ -238,7 +176,7 @@ void SecurityPlugin::ask_for_names() {
   if (names.empty()) {
     names_.reset();
   } else if (!names_ || names_->names() != names) {
-    names_ = std::make_unique<AddressNames>(std::move(names));
+    names_ = std::make_unique<AddressNames>(std::move(names), names_.get());
   }
 }
 

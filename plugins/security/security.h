@@ -9,13 +9,12 @@
 #include <vector>
 
 #include "security/address_names.h"
+#include "security/alerts.h"
+#include "security/call_hooks.h"
 #include "security/rules/rule_set.h"
 #include "trivet/plugin.h"
 
 namespace trivet::security {
-
-// Whether 32-bit system calls are seen: automatic, where the kernel has any.
-enum class CompatCalls { automatic, on, off };
 
 class SecurityPlugin final : public Plugin {
  public:
@@ -31,7 +30,7 @@ class SecurityPlugin final : public Plugin {
   template <class E>
   void judge_events(Host& host);
   void judge(RuleEvent& event);
-  void alert(const Rule& rule, const RuleEvent& event);
+  bool is_own(const event_header& header) const;
   void show_rule_counts();
   void ask_for_names();
 
@@ -40,11 +39,15 @@ class SecurityPlugin final : public Plugin {
   std::vector<Error> remarks_;
   bool match_all_ = false;
   CompatCalls compat_calls_ = CompatCalls::automatic;
+  AlertLimits limits_;
 
   // Between start() and stop(); the worker's.
   Host* host_ = nullptr;
-  std::unique_ptr<Object> syscalls_;
+  std::uint32_t main_pid_ = 0;
+  std::uint32_t broker_pid_ = 0;
+  CallHooks calls_;
   Evaluation evaluation_;
+  std::unique_ptr<Alerts> alerts_;
   std::unique_ptr<AddressNames> names_;
   std::uint64_t events_ = 0;
   std::array<Counter*, kEventTypes.size()> event_counters_{};

@@ -33,7 +33,8 @@ class Bench:
         self.folder, self.edition, self.deeds = folder, 0, 0
         self.rules = folder / "rules.yaml"
         self.write_rules()
-        self.daemon = harness.Trivet(folder, changes={"security.rules_files": [self.rules]})
+        self.daemon = harness.Trivet(folder, changes={"security.rules_files": [self.rules],
+                                                    "security.alert_window_s": 0})
         self.daemon.start()
 
     def write_rules(self):

@@ -5,7 +5,7 @@ import re
 
 import tree
 
-NAME = re.compile(r'"((?:trivet|hubble|http|db|dns|process)_[a-z0-9_]+)"')
+NAME = re.compile(r'"((?:trivet|falcosecurity|hubble|http|db|dns|process)_[a-z0-9_]+)"')
 ROW = re.compile(r"^\| `([a-z0-9_]+)` \|", re.M)
 # Names of the same form that are no metrics: tables, labels, programs, symbols.
 OTHER = {"db_operation_name", "db_system_name", "dns_question_type", "dns_requests",

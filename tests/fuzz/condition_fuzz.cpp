@@ -47,11 +47,16 @@ RuleEvent event_of(std::size_t type, unsigned profile, const event_header& heade
   if (has_descriptor(type))
     event.descriptor = shape_of(type) & CALL_RETURNS_DESCRIPTOR && event.failed() ? -1 : 3;
   event.path = "/etc/shadow\xff";
+  if (picks(type) && profile & PROFILE_PICKED) {
+    event.file_mode = S_IFSOCK;
+    event.arguments[0] = CALL_PICKED_COMMAND;
+  }
   if (is_open(type)) {
     event.file_mode = profile & PROFILE_DIRECTORY ? S_IFDIR : S_IFREG;
     return event;
   }
   if (!has_descriptor(type)) return event;
+  if (picks(type) && !(profile & PROFILE_PICKED)) return event;
   event.family = 2;
   event.remote = *IpAddress::parse("203.0.113.7");
   event.local = *IpAddress::parse("10.0.0.1");

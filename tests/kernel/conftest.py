@@ -30,6 +30,28 @@ def folder():
     shutil.rmtree(path)
 
 
+@pytest.fixture(scope="module")
+def shared_daemon():
+    """shared_daemon(**options) -> a serving Trivet for all tests of a module."""
+    before = host_snapshot.take()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="trivet-test-", dir="/run"))
+    folder.chmod(0o755)
+    running = []
+
+    def begin(**options):
+        running.append(trivet_harness.Trivet(folder, **options))
+        running[0].start()
+        return running[0]
+
+    try:
+        yield begin
+        for daemon in running:
+            daemon.close()
+    finally:
+        shutil.rmtree(folder)
+    host_snapshot.assert_as_before(before)
+
+
 @pytest.fixture
 def installed(folder):
     """A copy of the program with its plugins, where any user reaches it: (program, plugin folder)."""

@@ -112,7 +112,7 @@ class Deeds:
 def test_a_hundred_toggles_of_a_plugin_cost_the_others_no_event(start, nginx, folder, name):
     rules = folder / "deeds.yaml"
     rules.write_text(DEED_RULE.format(folder=folder))
-    trivet = start(changes={"security.rules_files": [rules]})
+    trivet = start(changes={"security.rules_files": [rules], "security.alert_window_s": 0})
     deeds = Deeds(nginx, folder)
     try:
         for toggle in range(100):

@@ -338,7 +338,9 @@ class FakeHost final : public Host {
   }
 
   FakeFiles files;
-  std::vector<ObjectSpec> specs;       // every attach(), in order
+  std::vector<ObjectSpec> specs;  // every attach(), in order
+  // What each hook is attached to now, where it is attached to tracepoints.
+  std::map<std::string, std::vector<std::string>> tracepoints;
   std::size_t attached = 0;            // objects that are alive
   std::optional<Error> refuse_attach;  // attach() fails with it while set
   std::map<std::string, Verb> verbs;
@@ -383,12 +385,18 @@ class FakeHost final : public Host {
       ++host_.attached;
       for (const auto& hook : spec.hooks) {
         std::string tier = hook.tiers.empty() ? std::string() : hook.tiers.front().name;
+        if (!tier.empty()) host_.tracepoints[hook.name] = hook.tiers.front().tracepoints;
         hooks_.push_back({hook.name, tier, {{tier, ""}}});
       }
     }
     ~FakeObject() override { --host_.attached; }
     const std::vector<HookState>& hooks() const override { return hooks_; }
     Result<Map*> map(const std::string& name) override { return &host_.map(name); }
+    Result<void> retarget(const std::string& hook,
+                          const std::vector<std::string>& tracepoints) override {
+      host_.tracepoints[hook] = tracepoints;
+      return {};
+    }
 
    private:
     FakeHost& host_;

@@ -108,6 +108,19 @@ TEST_CASE("label sets beyond the cap share one called other, counted") {
   CHECK(has_line(registry, "trivet_metrics_overflow_total{metric=\"trivet_paths_total\"} 3"));
 }
 
+TEST_CASE("series of one name may differ in tags") {
+  Registry registry(2);
+  auto metrics = registry.scope();
+  metrics->counter("trivet_a_total", "A", {{"x", "1"}, {"tag_b", "true"}}).add();
+  metrics->counter("trivet_a_total", "A", {{"x", "2"}, {"tag_c", "true"}}).add();
+  metrics->counter("trivet_a_total", "A", {{"x", "3"}, {"tag_c", "true"}}).add();
+  CHECK(has_line(registry, "trivet_a_total{tag_b=\"true\",x=\"1\"} 1"));
+  CHECK(has_line(registry, "trivet_a_total{tag_c=\"true\",x=\"2\"} 1"));
+  CHECK(has_line(registry, "trivet_a_total{tag_c=\"other\",x=\"other\"} 1"));
+  CHECK(has_line(registry, "trivet_metrics_refused_total 0"));
+  CHECK(promtool_remarks(registry.text()).empty());
+}
+
 TEST_CASE("a wrong request for a series is counted and harms nobody") {
   Registry registry(10);
   auto metrics = registry.scope();

@@ -113,6 +113,10 @@ class Object {
   virtual const std::vector<HookState>& hooks() const = 0;
   // A map of the object by name. An error where it has no such map, or it is one of the lanes.
   virtual Result<Map*> map(const std::string& name) = 0;
+  // Has a hook attached to these tracepoints and no others, if the tier that serves it has any: new
+  // ones come first, then old ones go, and nothing is missed where it stays.
+  virtual Result<void> retarget(const std::string& hook,
+                                const std::vector<std::string>& tracepoints) = 0;
 };
 
 }  // namespace trivet

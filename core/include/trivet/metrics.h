@@ -32,9 +32,10 @@ class Histogram {
 };
 
 // Names are `trivet_...` or a convention's own, base units, `_total` on counters. The same name and
-// labels give the same object. A name's label keys must agree between calls. Past a cap on the
-// label sets of one name (metrics.max_series), further ones share the set in which each value is
-// "other", and trivet_metrics_overflow_total counts them.
+// labels give the same object. A name's label keys must agree between calls, but for those that
+// begin with `tag_`, which a series has or has not. Past a cap on the label sets of one name
+// (metrics.max_series), further ones share the set in which each value is "other", and
+// trivet_metrics_overflow_total counts them.
 class Metrics {
  public:
   virtual ~Metrics() = default;

@@ -44,6 +44,12 @@ Truth range_matches(const Comparison& comparison, const Range& range) {
   return best == Truth::yes ? Truth::no : best == Truth::no ? Truth::yes : Truth::maybe;
 }
 
+// Whether an event is of the kind that CALL_PICKS names.
+bool is_picked(const RuleEvent& event) {
+  if (shape_of(event.type) & CALL_RETURNS_DESCRIPTOR) return S_ISSOCK(event.file_mode);
+  return static_cast<std::uint32_t>(event.arguments[0]) == CALL_PICKED_COMMAND;
+}
+
 // An event of which only the type and the profile are real.
 RuleEvent sample(std::size_t type, unsigned profile) {
   RuleEvent event;
@@ -53,6 +59,10 @@ RuleEvent sample(std::size_t type, unsigned profile) {
   event.open_flags = reads && writes ? O_RDWR : writes ? O_WRONLY : O_RDONLY;
   event.file_mode = is_open(type) && profile & PROFILE_DIRECTORY ? S_IFDIR : 0;
   event.addressed = is_send(type) && profile & PROFILE_ADDRESSED;
+  if (picks(type) && profile & PROFILE_PICKED) {
+    event.file_mode = S_IFSOCK;
+    event.arguments[0] = CALL_PICKED_COMMAND;
+  }
   return event;
 }
 
@@ -70,6 +80,36 @@ std::optional<Range> range_of(std::string_view field, const RuleEvent& event) {
   return std::nullopt;
 }
 
+// Whether the comparison is true of sockets only.
+bool asks_for_socket(const Comparison& comparison) {
+  constexpr std::array<std::string_view, 8> kSockets = {"4",    "6",    "u",    "n",
+                                                        "ipv4", "ipv6", "unix", "netlink"};
+  if (comparison.op != Operator::equal && comparison.op != Operator::in) return false;
+  auto is_socket = [&](std::string_view kind) {
+    return std::ranges::find(kSockets, kind) != kSockets.end();
+  };
+  return comparison.modifier == Modifier::none &&
+         std::ranges::all_of(comparison.texts, is_socket) &&
+         std::all_of(comparison.text_set.begin(), comparison.text_set.end(), is_socket);
+}
+
+// Of what is not picked a little is certain, too: a file is no socket, and other commands of bpf
+// than the one have other names.
+Truth judge_rest(const Comparison& comparison, const Source& source, const RuleEvent& event) {
+  std::string_view field = source.field->name;
+  if (field == "fd.type" || field == "fd.typechar") {
+    return asks_for_socket(comparison) ? Truth::no : Truth::maybe;
+  }
+  if (field != "evt.arg" || has_descriptor(event.type)) return Truth::maybe;
+  constexpr std::uint32_t kCommands = 256;  // more than there are
+  RuleEvent one = event;
+  for (one.arguments[0] = 0; one.arguments[0] < kCommands; ++one.arguments[0]) {
+    if (is_picked(one)) continue;
+    if (comparison.matches(source.field->get(one, source.argument), {})) return Truth::maybe;
+  }
+  return Truth::no;
+}
+
 // What a comparison with constants answers for the events of one kind.
 Truth judge_field(const Comparison& comparison, const Source& source, const RuleEvent& event) {
   std::string_view field = source.field->name;
@@ -84,8 +124,9 @@ Truth judge_field(const Comparison& comparison, const Source& source, const Rule
                  (field == "fd.connected" && (is_connect(event.type) || is_open(event.type))) ||
                  (field == "evt.is_open_exec" && !is_open(event.type)) ||
                  (field == "evt.res" && !event.failed());
-  if (!decided) return Truth::maybe;
-  return certain(comparison.matches(source.field->get(event, source.argument), {}));
+  if (decided) return certain(comparison.matches(source.field->get(event, source.argument), {}));
+  return picks(event.type) && !is_picked(event) ? judge_rest(comparison, source, event)
+                                                : Truth::maybe;
 }
 
 }  // namespace
@@ -93,6 +134,7 @@ Truth judge_field(const Comparison& comparison, const Source& source, const Rule
 unsigned profile_of(const RuleEvent& event) {
   unsigned profile = event.failed() ? PROFILE_FAILED : 0;
   if (is_send(event.type) && event.addressed) profile |= PROFILE_ADDRESSED;
+  if (picks(event.type) && is_picked(event)) profile |= PROFILE_PICKED;
   if (!is_open(event.type)) return profile;
   if ((event.open_flags & O_ACCMODE) != O_WRONLY) profile |= PROFILE_READ;
   if (event.open_flags & O_ACCMODE) profile |= PROFILE_WRITE;
@@ -105,6 +147,7 @@ std::vector<unsigned> profiles_of(std::size_t type) {
   if (is_send(type)) {
     return {0, PROFILE_FAILED, PROFILE_ADDRESSED, PROFILE_ADDRESSED | PROFILE_FAILED};
   }
+  if (picks(type)) return {0, PROFILE_FAILED, PROFILE_PICKED, PROFILE_PICKED | PROFILE_FAILED};
   if (!is_open(type)) return {0, PROFILE_FAILED};
   std::vector<unsigned> profiles;
   for (unsigned access :

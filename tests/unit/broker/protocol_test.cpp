@@ -43,6 +43,7 @@ std::vector<Request> one_of_each() {
           CommitReloadRequest{true},
           OwnedFolderRequest{"/var/log/trivet"},
           StartProgramRequest{"alerts"},
+          RetargetRequest{7, "calls", {"syscalls/sys_exit_open", "syscalls/sys_exit_dup"}},
           FindSilentRequest{}};
 }
 

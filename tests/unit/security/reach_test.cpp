@@ -33,7 +33,7 @@ std::string reach(const std::string& condition) {
     for (unsigned p : profiles_of(type)) {
       if (Specializer(compiled.graph, type, p).of(compiled.root) == FilterGraph::kNever) continue;
       profiles += '.';
-      if (p & PROFILE_READ) profiles += 'r';
+      if (p & PROFILE_READ) profiles += picks(type) ? 'p' : 'r';
       if (p & PROFILE_WRITE) profiles += 'w';
       if (p & PROFILE_DIRECTORY) profiles += 'd';
       if (p & PROFILE_FAILED) profiles += '!';
@@ -64,7 +64,15 @@ TEST_CASE("a condition's reach follows from type, direction, kind of file and fa
       {"evt.type = symlink and fd.name = x", ""},
       {"evt.type = close", ""},
       {"evt.type = ptrace", "ptrace:..!"},
-      {"evt.type in (dup, dup2) and fd.num = -1", "dup:.! dup2:.!"},
+      {"evt.type = dup and evt.failed = false", "dup:..p"},
+      {"evt.type = dup and evt.failed = false and fd.typechar in (4, 6)", "dup:.p"},
+      {"evt.type = dup and evt.failed = false and fd.type = ipv4", "dup:.p"},
+      {"evt.type = dup and evt.failed = false and fd.type != ipv4", "dup:..p"},
+      {"evt.type = dup and evt.failed = false and fd.typechar in (4, f)", "dup:..p"},
+      {"evt.type = bpf and evt.arg.cmd in (5, BPF_PROG_LOAD)", "bpf:.p.p!"},
+      {"evt.type = bpf and not evt.arg.cmd = BPF_PROG_LOAD", "bpf:..!.p.p!"},
+      {"evt.type = bpf and evt.arg.cmd in (BPF_MAP_CREATE, BPF_PROG_LOAD)", "bpf:..!.p.p!"},
+      {"evt.type in (dup, dup2) and fd.num = -1", "dup:.!.p! dup2:.!.p!"},
       {"evt.type = accept and fd.num >= 0", "accept:."},
       {"evt.type = listen and fd.num >= 0", "listen:..!"},
       {"evt.type = unlink and fd.name = x", ""},

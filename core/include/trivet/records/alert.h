@@ -2,6 +2,7 @@
 // What a rule concluded. The columns `rule` to `tags` print as Falco's JSON alert does.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,13 @@ namespace trivet {
   X(R, std::vector<std::string>, tags, none, detail, "", "Tags of the rule")            \
   X(R, std::string, output, none, always, "", "The rule's output template, filled in")  \
   X(R, ::trivet::Fields, output_fields, none, detail, "",                               \
-    "Each field of the template with its value")
+    "Each field of the template with its value")                                        \
+  X(R, std::uint64_t, held, none, detail, "",                                           \
+    "Alerts that were held back and that this one stands for; 0: it is one itself")     \
+  X(R, std::optional<::trivet::Time>, held_first, nanoseconds, detail, "",              \
+    "When the first of them happened")                                                  \
+  X(R, std::optional<::trivet::Time>, held_last, nanoseconds, detail, "",               \
+    "When the last of them happened")
 
 TRIVET_RECORD(Alert, "alerts", 1, "Rules that matched an event", TRIVET_ALERT_COLUMNS);
 

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel's side of rules: which system calls are hooked, and what is told of them. Follows
+// other rules while it runs, so that no call goes unseen meanwhile. The plugin's, on its worker.
+#pragma once
+
+#include <memory>
+
+#include "security/rules/reach.h"
+#include "trivet/host.h"
+
+namespace trivet::security {
+
+// Whether 32-bit system calls are seen: automatic, where the kernel has any.
+enum class CompatCalls { automatic, on, off };
+
+class CallHooks {
+ public:
+  // The object that tells what these rules could match; without hooks where there is nothing to
+  // tell.
+  static ObjectSpec object(const Reach& reach, CompatCalls compat);
+
+  // Hooks and tells what `reach` asks for. Begins anew.
+  Result<void> start(Host& host, const Reach& reach, CompatCalls compat);
+  // Hooks and tells it too, or alone, without a gap in what was told before. False where only a
+  // start can.
+  Result<bool> widen(const Reach& reach);
+  Result<void> narrow(const Reach& reach);
+  void stop();
+
+ private:
+  Result<void> tell(const Reach& reach);
+
+  Host* host_ = nullptr;
+  CompatCalls compat_ = CompatCalls::automatic;
+  Reach told_;
+  std::unique_ptr<Object> object_;  // null: there is nothing to tell
+};
+
+}  // namespace trivet::security
