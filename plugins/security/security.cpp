@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "security/address_names.h"
 #include "security/rule_list.h"
 #include "security/rule_switches.h"
 #include "trivet/records/alert.h"
@@ -129,7 +131,7 @@ template <class E>
 void SecurityPlugin::judge_events(Host& host) {
   host.on<E>([this](const Event<E>& event) {
     // Its own opens are trivet's answer to other events: judging them would never end.
-    if (event.data.header.task.tgid == static_cast<std::uint32_t>(getpid())) {
+    if (event.data.header.task.tgid == host_->facts().host().daemon_pid) {
       own_->add();
       return;
     }
@@ -196,6 +198,7 @@ bool SecurityPlugin::adopt(Plugin& next) {
 void SecurityPlugin::stop() noexcept {
   syscalls_.reset();
   names_.reset();
+  asked_names_.clear();
   host_ = nullptr;
 }
 
@@ -235,11 +238,9 @@ void SecurityPlugin::alert(const Rule& rule, const RuleEvent& event) {
 
 void SecurityPlugin::ask_for_names() {
   auto names = host_names(rules_.graph());
-  if (names.empty()) {
-    names_.reset();
-  } else if (!names_ || names_->names() != names) {
-    names_ = std::make_unique<AddressNames>(std::move(names));
-  }
+  if (names == asked_names_) return;
+  names_ = names.empty() ? nullptr : host_->resolve(names);
+  asked_names_ = std::move(names);
 }
 
 void SecurityPlugin::show_rule_counts() {

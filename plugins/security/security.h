@@ -8,7 +8,6 @@
 #include <memory>
 #include <vector>
 
-#include "security/address_names.h"
 #include "security/rules/rule_set.h"
 #include "trivet/plugin.h"
 
@@ -46,6 +45,7 @@ class SecurityPlugin final : public Plugin {
   std::unique_ptr<Object> syscalls_;
   Evaluation evaluation_;
   std::unique_ptr<AddressNames> names_;
+  std::vector<std::string> asked_names_;
   std::uint64_t events_ = 0;
   std::array<Counter*, kEventTypes.size()> event_counters_{};
   Counter* malformed_ = nullptr;

@@ -119,7 +119,8 @@ TEST_CASE("the shipped configuration is valid and writes the defaults out") {
   CHECK(shipped->log_level == built_in->log_level);
   CHECK(shipped->log_json == built_in->log_json);
   CHECK(shipped->control_socket == built_in->control_socket);
-  CHECK(shipped->control_group == built_in->control_group);
+  CHECK(shipped->control_read_group == built_in->control_read_group);
+  CHECK(shipped->control_write_group == built_in->control_write_group);
   CHECK(shipped->api_socket == built_in->api_socket);
   CHECK(shipped->api_socket == "/run/trivet/api.sock");
   CHECK_FALSE(shipped->api_listen);
