@@ -132,7 +132,7 @@ const std::vector<HelpPage> kPages = {
      "trivet rules fields -o json\n"
      "        The fields for a program.\n"},
     {"capture", "record events, and replay them without root",
-     "capture record|replay FILE [--for TIME] [--size BYTES] [--plugins NAMES] [-s SOCKET]\n"
+     "capture record FILE [--for TIME] [--size BYTES] [--plugins NAMES] [-s SOCKET]\n"
      "trivet capture replay FILE [TABLE...] [-c FILE] [--rules FILE] [--plugins NAMES] [-o FORMAT]",
      "record  saves what the running trivet sees, and the facts that it takes, to a new file\n"
      "replay  runs the plugins over such a file: the same records come out\n"

@@ -202,13 +202,17 @@ class TomlTable final : public Config {
   FileSource& files_;
 };
 
-std::string toml_value(const Config& table, const std::string& key);
+// Deeper than any table that is read; a header with thousands of dots must not take the stack.
+constexpr int kMaxDepth = 32;
 
-std::string inline_table(const Config& table) {
+std::string toml_value(const Config& table, const std::string& key, int depth);
+
+std::string inline_table(const Config& table, int depth) {
+  if (depth == kMaxDepth) return "{}";
   std::string text = "{";
   for (const auto& key : table.keys()) {
     if (text.size() > 1) text += ", ";
-    text += toml_string(key) + " = " + toml_value(table, key);
+    text += toml_string(key) + " = " + toml_value(table, key, depth + 1);
   }
   return text + '}';
 }
@@ -233,16 +237,16 @@ std::string number_text(double number) {
 }
 
 // Getters refuse values of another type, so each value is written by the one that takes it.
-std::string toml_value(const Config& table, const std::string& key) {
+std::string toml_value(const Config& table, const std::string& key, int depth) {
   if (const auto flag = table.boolean(key); flag && *flag) return **flag ? "true" : "false";
   if (const auto integer = table.integer(key); integer && *integer)
     return std::to_string(**integer);
   if (const auto number = table.number(key); number && *number) return number_text(**number);
   if (const auto text = table.text(key); text && *text) return toml_string(**text);
   if (const auto list = table.texts(key); list && *list) return list_of(**list, toml_string);
-  if (const auto inner = table.table(key); inner && *inner) return inline_table(**inner);
+  if (const auto inner = table.table(key); inner && *inner) return inline_table(**inner, depth);
   if (const auto array = table.tables(key))
-    return list_of(*array, [](const auto& item) { return inline_table(*item); });
+    return list_of(*array, [depth](const auto& item) { return inline_table(*item, depth); });
   return "[]";
 }
 
@@ -338,7 +342,7 @@ std::string toml_string(std::string_view text) {
 std::string to_toml(const Config& table) {
   std::string text;
   for (const auto& key : table.keys())
-    text += toml_string(key) + " = " + toml_value(table, key) + '\n';
+    text += toml_string(key) + " = " + toml_value(table, key, 0) + '\n';
   return text;
 }
 
