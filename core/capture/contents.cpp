@@ -290,8 +290,6 @@ template std::optional<std::uint64_t> decode(std::span<const std::byte>);
 
 std::optional<lanes::Batch> decode_records(std::span<const std::byte> payload) {
   lanes::Batch batch;
-  // A record's room is rounded up to 8.
-  batch.reserve(payload.size() / sizeof(event_header), payload.size() + payload.size() / 8);
   while (!payload.empty()) {
     event_header header;
     if (payload.size() < sizeof(header)) return std::nullopt;

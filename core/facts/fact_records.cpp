@@ -107,7 +107,7 @@ FactRecord socket_record(const Socket& socket) {
   event.header.socket_cookie = socket.cookie;
   event.header.cgroup_id = socket.cgroup_id;
   event.protocol = socket.protocol;
-  event.state = socket.state;
+  event.state = event.old_state = socket.state;
   event.net_namespace = socket.net_namespace;
   put(event.local_address, socket.local);
   event.local_port = socket.local_port;
