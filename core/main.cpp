@@ -3,6 +3,6 @@
 #include "daemon/commands.h"
 
 int main(int argc, char** argv) {
-  return trivet::run_command_line(argc, argv,
-                                  {trivet::run, trivet::check, trivet::doctor, trivet::rules});
+  return trivet::run_command_line(
+      argc, argv, {trivet::run, trivet::check, trivet::doctor, trivet::rules, trivet::replay});
 }

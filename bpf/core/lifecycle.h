@@ -20,6 +20,7 @@ enum process_flags {
 	PROCESS_EXE_MEMFD = 1 << 3,
 	PROCESS_EXE_WRITABLE = 1 << 4, /* by its mode, to who runs it */
 	PROCESS_HOST_PID_NS = 1 << 5,  /* in the initial pid namespace */
+	PROCESS_COARSE = 1 << 6,       /* its start is known to the tick: in captures only */
 };
 
 /* A new thread group. The child inherits the rest from its parent; header.task is the child. */

@@ -213,7 +213,7 @@ Result<int> launch(const BrokerOptions& options, const std::function<int(Client&
                         const std::string& path) -> Result<void> {
     if (path.empty()) return {};
     TrustedFiles folders(trusted_owners(options.build_tree), options.warn);
-    auto opened = Listener::open(name, path, options.control_group, folders);
+    auto opened = Listener::open(name, path, {options.read_group, options.write_group}, folders);
     if (!opened) return std::move(opened).error();
     listener.emplace(std::move(*opened));
     return {};

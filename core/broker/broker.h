@@ -39,9 +39,10 @@ struct BrokerOptions {
   Offer offer;
   // False: files must belong to root. True: they may also belong to the user who called sudo.
   bool build_tree = false;
-  std::string control_socket;          // empty: none
-  std::string api_socket;              // likewise
-  std::string control_group = "root";  // of both
+  std::string control_socket;        // empty: none
+  std::string api_socket;            // likewise
+  std::string read_group = "root";   // of both
+  std::string write_group = "root";  // likewise
   // Both processes keep only the capabilities and system calls that they need, for good: the
   // calling process too. False where it has other work to do after the run.
   bool confined = true;

@@ -35,6 +35,13 @@ std::string lock_name(const std::string& name) {
   return "." + name + ".lock";
 }
 
+Result<gid_t> group_id(const char* setting, const std::string& name) {
+  const ::group* entry = ::getgrnam(name.c_str());
+  if (entry) return entry->gr_gid;
+  return Error{"there is no group \"" + name + "\" for " + setting + ": groupadd --system " + name,
+               ENOENT};
+}
+
 }  // namespace
 
 Listener::Listener(const std::string& name, std::string path)
@@ -118,12 +125,12 @@ Result<void> Listener::remove_stale() {
   return {};
 }
 
-Result<void> Listener::bind(gid_t group) {
+Result<void> Listener::bind(gid_t group, bool anybody) {
   UniqueFd socket = stream_socket();
   if (!socket) return system_error(errno, "cannot make a socket");
   sockaddr_un address = address_of(path_);
   // Nobody may connect before owner and group are right: it does not listen before.
-  mode_t before = ::umask(0117);
+  mode_t before = ::umask(anybody ? 0111 : 0117);
   int bound = ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   int bind_errno = errno;
   ::umask(before);
@@ -137,24 +144,21 @@ Result<void> Listener::bind(gid_t group) {
 }
 
 Result<Listener> Listener::open(const std::string& name, const std::string& path,
-                                const std::string& group, TrustedFiles& folders) {
+                                const Groups& groups, TrustedFiles& folders) {
   if (path.empty() || path.front() != '/' || path.back() == '/' ||
       path.size() >= sizeof(sockaddr_un::sun_path)) {
     return Error{name + ".socket \"" + path + "\" must be an absolute path of at most 107 bytes",
                  EINVAL};
   }
-  const ::group* entry = ::getgrnam(group.c_str());
-  if (!entry) {
-    return Error{
-        "there is no group \"" + group + "\" for control.group: groupadd --system " + group,
-        ENOENT};
-  }
-  gid_t gid = entry->gr_gid;
+  auto read = group_id("control.read_group", groups.read);
+  if (!read) return std::move(read).error();
+  auto write = group_id("control.write_group", groups.write);
+  if (!write) return std::move(write).error();
   Listener listener(name, path);
   if (auto opened = listener.open_folder(folders); !opened) return std::move(opened).error();
   if (auto locked = listener.lock(); !locked) return std::move(locked).error();
   if (auto removed = listener.remove_stale(); !removed) return std::move(removed).error();
-  if (auto bound = listener.bind(gid); !bound) return std::move(bound).error();
+  if (auto bound = listener.bind(*write, *read != *write); !bound) return std::move(bound).error();
   return listener;
 }
 

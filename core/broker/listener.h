@@ -16,13 +16,20 @@ namespace trivet::broker {
 // if this made it. Not thread-safe.
 class Listener {
  public:
-  // `name`.socket and control.group are the settings that errors name. Owned by root and `group`,
-  // mode 0660. The folder must be one where only trusted owners can put
+  // The groups that control.read_group and control.write_group name.
+  struct Groups {
+    std::string read;
+    std::string write;
+  };
+
+  // `name`.socket is the setting that errors name. Owned by root and the group, mode 0660; where
+  // there are two, a file's mode cannot tell them from others: anybody may connect (0666), and main
+  // asks the kernel who it was. The folder must be one where only trusted owners can put
   // something (as TrustedFiles judges); a missing one is made (0755). Refuses a path that another
   // Listener holds, where something answers or that is no socket, and replaces a socket that nobody
   // listens on.
   static Result<Listener> open(const std::string& name, const std::string& path,
-                               const std::string& group, TrustedFiles& folders);
+                               const Groups& groups, TrustedFiles& folders);
   Listener(Listener&&) noexcept = default;
   Listener& operator=(Listener&&) = delete;
   ~Listener();
@@ -35,7 +42,7 @@ class Listener {
   Result<void> open_folder(TrustedFiles& folders);
   Result<void> lock();
   Result<void> remove_stale();
-  Result<void> bind(gid_t group);
+  Result<void> bind(gid_t group, bool anybody);
   Error in_use() const;
 
   std::string setting_;  // "control.socket"

@@ -26,16 +26,6 @@ bool print(const std::string& text) {
   return std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
 }
 
-// SIGINT and SIGTERM as a readable descriptor, so that a wait for records can end cleanly.
-int interrupt_descriptor() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
-  return signalfd(-1, &signals, SFD_CLOEXEC);
-}
-
 bool is_pipe(int descriptor) {
   struct stat status;
   return fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode);
@@ -50,6 +40,15 @@ std::vector<int> stream_interrupts() {
 }
 
 }  // namespace
+
+int interrupt_descriptor() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  return signalfd(-1, &signals, SFD_CLOEXEC);
+}
 
 int ask_daemon(const std::string& socket, const std::string& verb,
                const std::vector<std::string>& arguments, bool json) {

@@ -17,4 +17,7 @@ int query_daemon(const std::string& socket, const std::string& sql, QueryFormat 
 
 int observe_daemon(const std::string& socket, const ObserveRequest& request);
 
+// SIGINT and SIGTERM as a readable descriptor, so that a wait can end cleanly; the caller's.
+int interrupt_descriptor();
+
 }  // namespace trivet

@@ -7,9 +7,11 @@
 #include <cstdlib>
 #include <exception>
 
+#include "cli/amounts.h"
 #include "cli/client_verbs.h"
 #include "cli/commands.h"
 #include "cli/help.h"
+#include "cli/record.h"
 #include "trivet/config.h"
 
 namespace po = boost::program_options;
@@ -199,6 +201,13 @@ int reload_verb(const Words& words, const Commands&) {
   return ask_daemon(socket, "reload", {}, false);
 }
 
+// What --colour stands for on this standard output; nothing for another word.
+std::optional<bool> wants_colour(const std::string& when) {
+  if (when == "always" || when == "never") return when == "always";
+  if (when != "auto") return std::nullopt;
+  return isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+}
+
 int observe_verb(const Words& words, const Commands&) {
   ObserveRequest request;
   std::string socket = kDefaultSocket, format = "compact", colour = "auto";
@@ -225,11 +234,9 @@ int observe_verb(const Words& words, const Commands&) {
   if (request.limit > kMaxObserveLimit) {
     return usage_error("observe", "-n must be 0 to " + std::to_string(kMaxObserveLimit));
   }
-  if (colour != "auto" && colour != "always" && colour != "never") {
-    return usage_error("observe", "--colour must be auto, always or never");
-  }
-  bool terminal = isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
-  request.colour = colour == "always" || (colour == "auto" && terminal);
+  const auto coloured = wants_colour(colour);
+  if (!coloured) return usage_error("observe", "--colour must be auto, always or never");
+  request.colour = *coloured;
   return observe_daemon(socket, request);
 }
 
@@ -250,6 +257,73 @@ int query_verb(const Words& words, const Commands&) {
   return query_daemon(socket, statement.front(), *known);
 }
 
+// Names between commas, each time the option is given.
+Words split_names(const Words& given) {
+  Words names;
+  for (const auto& list : given)
+    for (std::size_t at = 0; at <= list.size();) {
+      const std::size_t end = std::min(list.find(',', at), list.size());
+      if (end > at) names.push_back(list.substr(at, end - at));
+      at = end + 1;
+    }
+  return names;
+}
+
+int capture_verb(const Words& words, const Commands& commands) {
+  RecordOptions record;
+  ReplayOptions replay;
+  record.socket = kDefaultSocket;
+  std::string duration, size = "1G", config, colour = "auto";
+  replay.format = "compact";
+  Words rest, plugins;
+  VerbLine line("capture");
+  line.words(rest, -1);
+  line.option()("for", po::value(&duration)->value_name("TIME"),
+                "record: for so long, such as 30s, 5m or 1h; without it, until interrupted.");
+  line.option()("size", text_value(size, "BYTES"),
+                "record: at most so much, such as 64M; it ends there.");
+  line.option()(
+      "plugins", po::value(&plugins)->value_name("NAMES"),
+      "The plugins whose events are recorded, or that are replayed, with commas between.");
+  line.option()("config,c", po::value(&config)->value_name("FILE"),
+                "replay: the configuration, instead of the one that was in force.");
+  line.option()(
+      "rules", po::value(&replay.rules)->value_name("FILE"),
+      "replay: a rule file or folder, instead of the configuration's; can be given again.");
+  line.option()("output,o", text_value(replay.format, "FORMAT"), "compact, json, falco or text.");
+  line.option()("colour", text_value(colour, "WHEN"),
+                "auto (on a terminal, unless NO_COLOR is set), always or never.");
+  add_socket(line, record.socket);
+  if (auto status = line.parse(words)) return *status;
+  if (rest.size() < 2 || (rest[0] != "record" && rest[0] != "replay"))
+    return usage_error("capture", "write \"capture record FILE\" or \"capture replay FILE\"");
+
+  if (rest[0] == "record") {
+    if (rest.size() > 2) return usage_error("capture", "record takes one file");
+    record.file = rest[1];
+    record.request.plugins = split_names(plugins);
+    const auto bytes = parse_size(size);
+    if (!bytes || *bytes < kMinCaptureBytes || *bytes > kMaxCaptureBytes)
+      return usage_error("capture", "--size must be from 1M to 1024G");
+    record.request.size = *bytes;
+    if (line.given("for")) {
+      record.duration = parse_duration(duration);
+      if (!record.duration) return usage_error("capture", "--for must be such as 30s, 5m or 1h");
+    }
+    return record_capture(record);
+  }
+  replay.file = rest[1];
+  replay.tables.assign(rest.begin() + 2, rest.end());
+  replay.plugins = split_names(plugins);
+  if (line.given("config")) replay.config = config;
+  if (!record_format(replay.format))
+    return usage_error("capture", "-o must be compact, json, falco or text");
+  const auto coloured = wants_colour(colour);
+  if (!coloured) return usage_error("capture", "--colour must be auto, always or never");
+  replay.colour = *coloured;
+  return commands.replay(replay);
+}
+
 int version_verb(const Words& words, const Commands&) {
   VerbLine line("version");
   if (auto status = line.parse(words)) return *status;
@@ -261,11 +335,11 @@ struct Verb {
   std::string_view name;
   int (*run)(const Words&, const Commands&);
 };
-constexpr Verb kVerbs[] = {{"run", run_verb},         {"check", check_verb},
-                           {"doctor", doctor_verb},   {"status", status_verb},
-                           {"observe", observe_verb}, {"query", query_verb},
-                           {"rules", rules_verb},     {"plugin", plugin_verb},
-                           {"reload", reload_verb},   {"version", version_verb}};
+constexpr Verb kVerbs[] = {
+    {"run", run_verb},       {"check", check_verb},     {"doctor", doctor_verb},
+    {"status", status_verb}, {"observe", observe_verb}, {"query", query_verb},
+    {"rules", rules_verb},   {"capture", capture_verb}, {"plugin", plugin_verb},
+    {"reload", reload_verb}, {"version", version_verb}};
 
 const Verb* find_verb(std::string_view name) {
   auto found = std::ranges::find(kVerbs, name, &Verb::name);

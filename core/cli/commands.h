@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line: what each verb was asked for. run, check, doctor and rules are done elsewhere
-// in the core and called through Commands; all other verbs are clients of the daemon and complete
-// here.
+// The command line: what each verb was asked for. run, check, doctor, rules and replay are done
+// elsewhere in the core and called through Commands; all other verbs are clients of the daemon and
+// complete here.
 #pragma once
 
 #include <functional>
@@ -48,12 +48,23 @@ struct RulesOptions {
   bool json = false;
 };
 
+struct ReplayOptions {
+  std::string file;
+  std::vector<std::string> tables;    // whose records are printed; none: all
+  std::optional<std::string> config;  // instead of the capture's own
+  std::vector<std::string> rules;     // files or folders, instead of the configuration's
+  std::vector<std::string> plugins;   // that run; none: all that the configuration enables
+  std::string format;                 // compact, json, falco or text
+  bool colour = false;
+};
+
 // Each returns the exit status, having printed errors itself.
 struct Commands {
   std::function<int(const RunOptions&)> run;
   std::function<int(const CheckOptions&)> check;
   std::function<int(const DoctorOptions&)> doctor;
   std::function<int(const RulesOptions&)> rules;
+  std::function<int(const ReplayOptions&)> replay;
 };
 
 // Parses the command line and does what it says. Returns the exit status.

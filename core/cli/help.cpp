@@ -24,6 +24,7 @@ const std::vector<HelpPage> kPages = {
      "observe  print alerts, requests or flows of the running trivet\n"
      "query    ask records and processes in SQL\n"
      "rules    list and explain rules, fields and events, without root\n"
+     "capture  record what this host does, and run plugins over it again without root\n"
      "plugin   list the plugins of the running trivet\n"
      "reload   have the running trivet read its configuration again\n"
      "version  print the version\n"
@@ -131,6 +132,26 @@ const std::vector<HelpPage> kPages = {
      "        Read a rule of the configuration in /etc/trivet.\n"
      "trivet rules fields -o json\n"
      "        The fields for a program.\n"},
+    {"capture", "record events, and replay them without root",
+     "capture record FILE [--for TIME] [--size BYTES] [--plugins NAMES] [-s SOCKET]\n"
+     "trivet capture replay FILE [TABLE...] [-c FILE] [--rules FILE] [--plugins NAMES] [-o FORMAT]",
+     "record  saves what the running trivet sees, and the facts that it takes, to a new file\n"
+     "replay  runs the plugins over such a file: the same records come out\n"
+     "\n"
+     "A capture holds what records leave out: payload with its secrets, environments. The\n"
+     "file is for its owner alone, and recording is for those who may write "
+     "(control.write_group).\n"
+     "What was lost meanwhile is said in the file and on standard error.\n"
+     "\n"
+     "A replay needs no root, no kernel and no daemon. It takes configuration and rules from\n"
+     "the file, or those that are given. Formats are those of observe.\n",
+     "",
+     "sudo trivet capture record web.cap --for 30s --plugins tracing\n"
+     "        Record half a minute of traffic.\n"
+     "trivet capture replay web.cap requests -o json\n"
+     "        The requests in it.\n"
+     "trivet capture replay night.cap alerts --rules new_rules.yaml\n"
+     "        What other rules would have said.\n"},
     {"plugin", "list the plugins of the running trivet", "plugin ls [-s SOCKET] [-o FORMAT]",
      "Prints each file in the folder of plugins with its version and state: running, off,\n"
      "failed (it did not start) or refused (it was not even opened, such as one that was\n"

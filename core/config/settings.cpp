@@ -171,7 +171,8 @@ Result<Settings> read_settings(const Config& file, const std::vector<std::string
 
   auto control = section(read, "control", [&](ConfigReader& table) {
     table("socket", settings.control_socket);
-    table("group", settings.control_group);
+    table("read_group", settings.control_read_group);
+    table("write_group", settings.control_write_group);
   });
   if (!control) return std::move(control).error();
 

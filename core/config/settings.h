@@ -34,7 +34,8 @@ struct Settings {
   LogLevel log_level = LogLevel::info;
   bool log_json = false;
   std::string control_socket = "/run/trivet/trivet.sock";
-  std::string control_group = "root";
+  std::string control_read_group = "root";
+  std::string control_write_group = "root";
   std::string api_socket;  // absolute; empty: none
   std::optional<ListenAddress> api_listen;
   std::string api_token;  // set if api_listen is

@@ -21,6 +21,9 @@ static constexpr void assume(bool holds) {
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
 #include <filesystem>
 
 namespace trivet {
@@ -199,6 +202,54 @@ class TomlTable final : public Config {
   FileSource& files_;
 };
 
+// Deeper than any table that is read; a header with thousands of dots must not take the stack.
+constexpr int kMaxDepth = 32;
+
+std::string toml_value(const Config& table, const std::string& key, int depth);
+
+std::string inline_table(const Config& table, int depth) {
+  if (depth == kMaxDepth) return "{}";
+  std::string text = "{";
+  for (const auto& key : table.keys()) {
+    if (text.size() > 1) text += ", ";
+    text += toml_string(key) + " = " + toml_value(table, key, depth + 1);
+  }
+  return text + '}';
+}
+
+template <class List, class Write>
+std::string list_of(const List& items, Write write) {
+  std::string text = "[";
+  for (const auto& item : items) {
+    if (text.size() > 1) text += ", ";
+    text += write(item);
+  }
+  return text + ']';
+}
+
+std::string number_text(double number) {
+  if (std::isnan(number)) return "nan";
+  if (std::isinf(number)) return number < 0 ? "-inf" : "inf";
+  std::array<char, 32> text;
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(), number, std::chars_format::scientific);
+  return {text.data(), end.ptr};
+}
+
+// Getters refuse values of another type, so each value is written by the one that takes it.
+std::string toml_value(const Config& table, const std::string& key, int depth) {
+  if (const auto flag = table.boolean(key); flag && *flag) return **flag ? "true" : "false";
+  if (const auto integer = table.integer(key); integer && *integer)
+    return std::to_string(**integer);
+  if (const auto number = table.number(key); number && *number) return number_text(**number);
+  if (const auto text = table.text(key); text && *text) return toml_string(**text);
+  if (const auto list = table.texts(key); list && *list) return list_of(**list, toml_string);
+  if (const auto inner = table.table(key); inner && *inner) return inline_table(**inner, depth);
+  if (const auto array = table.tables(key))
+    return list_of(*array, [depth](const auto& item) { return inline_table(*item, depth); });
+  return "[]";
+}
+
 Result<void> collect(const Config& config, std::vector<NamedFile>& found) {
   for (const auto& key : config.keys()) {
     if (names_files(key)) {
@@ -272,6 +323,27 @@ Result<std::vector<NamedFile>> named_files(const Config& config) {
 
 bool names_files(std::string_view key) {
   return key.ends_with("_file") || key.ends_with("_files");
+}
+
+std::string toml_string(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      static constexpr char kHex[] = "0123456789ABCDEF";
+      out += std::string("\\u00") + kHex[c >> 4] + kHex[c & 15];
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+std::string to_toml(const Config& table) {
+  std::string text;
+  for (const auto& key : table.keys())
+    text += toml_string(key) + " = " + toml_value(table, key, 0) + '\n';
+  return text;
 }
 
 std::string beside(const std::string& configuration_file, const std::string& path) {

@@ -31,6 +31,12 @@ Result<std::vector<NamedFile>> named_files(const Config& config);
 // Whether a key names files by the rule above.
 bool names_files(std::string_view key);
 
+// A table as TOML: a line for each key, inner tables inline, up to 32 in each other. The same for
+// the same content.
+std::string to_toml(const Config& table);
+// A basic string (toml.io, v1.0.0), quotes included.
+std::string toml_string(std::string_view text);
+
 // `path` as seen from the folder of `configuration_file`.
 std::string beside(const std::string& configuration_file, const std::string& path);
 

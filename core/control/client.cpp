@@ -21,7 +21,7 @@ Error nobody_answers(int code, const std::string& path) {
   if (code == EACCES || code == EPERM) {
     return Error{
         "the control socket " + path +
-            " refuses this user: be root or a member of the group that control.group names",
+            " refuses this user: be root or a member of the group that control.read_group names",
         code,
         {}};
   }
@@ -37,6 +37,15 @@ Error nobody_answers(int code, const std::string& path) {
 
 Error unexpected() {
   return Error{"the daemon's answer is not one to this request: is it of another version?"};
+}
+
+// What made a descriptor of signals readable.
+void drain(int interrupt) {
+  pollfd waited{interrupt, POLLIN, 0};
+  char bytes[1024];
+  while (poll(&waited, 1, 0) > 0 && (waited.revents & POLLIN) != 0 &&
+         read(interrupt, bytes, sizeof(bytes)) > 0) {
+  }
 }
 
 }  // namespace
@@ -113,7 +122,7 @@ Result<bool> ControlClient::receive(std::string& line, const std::vector<int>& i
 
 Result<std::string> ControlClient::call(const std::string& verb,
                                         const std::vector<std::string>& arguments) {
-  if (auto sent = send(write_request({verb, arguments, {}, {}})); !sent)
+  if (auto sent = send(write_request({verb, arguments, {}, {}, {}})); !sent)
     return std::move(sent).error();
   std::string line;
   auto received = receive(line, {});
@@ -128,7 +137,7 @@ Result<void> ControlClient::observe(const ObserveRequest& request,
                                     const std::function<bool(const std::string&)>& line,
                                     const std::function<bool(std::uint64_t)>& dropped,
                                     const std::vector<int>& interrupts) {
-  if (auto sent = send(write_request({"observe", {}, request, {}})); !sent) return sent;
+  if (auto sent = send(write_request({"observe", {}, request, {}, {}})); !sent) return sent;
   std::string received_line;
   for (;;) {
     auto received = receive(received_line, interrupts);
@@ -153,11 +162,59 @@ Result<void> ControlClient::observe(const ObserveRequest& request,
   }
 }
 
+Result<void> ControlClient::capture(const CaptureRequest& request,
+                                    const std::function<void()>& begun,
+                                    const std::function<bool(std::string_view)>& bytes,
+                                    std::optional<std::chrono::steady_clock::time_point> until,
+                                    const std::vector<int>& interrupts) {
+  if (auto sent = send(write_request({"capture", {}, {}, {}, request})); !sent) return sent;
+  std::string line;
+  auto received = receive(line, interrupts);
+  if (!received) return std::move(received).error();
+  if (!*received) return {};
+  auto answer = parse_answer(line);
+  if (!answer) return std::move(answer).error();
+  if (answer->kind == ControlAnswer::Kind::error) return answer->error;
+  if (answer->kind != ControlAnswer::Kind::capture) return unexpected();
+  begun();
+  if (!buffer_.empty() && !bytes(buffer_)) return {};
+
+  bool ending = false;
+  std::vector<char> part(256 << 10);
+  for (;;) {
+    std::vector<pollfd> waited = {{socket_, POLLIN, 0}};
+    for (int interrupt : interrupts) waited.push_back({interrupt, POLLIN, 0});
+    int patience = -1;
+    if (until && !ending) {
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(*until - std::chrono::steady_clock::now());
+      patience = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60'000));
+    }
+    if (poll(waited.data(), waited.size(), patience) < 0 && errno != EINTR)
+      return system_error(errno, "cannot wait for the capture");
+    const bool interrupted =
+        std::any_of(waited.begin() + 1, waited.end(), [](auto& w) { return w.revents != 0; });
+    const bool due = until && std::chrono::steady_clock::now() >= *until;
+    if (interrupted && ending) return {};
+    if ((interrupted || due) && !ending) {
+      ending = true;
+      shutdown(socket_, SHUT_WR);
+      for (int interrupt : interrupts) drain(interrupt);
+    }
+    if (waited[0].revents == 0) continue;
+    const ssize_t got = recv(socket_, part.data(), part.size(), MSG_DONTWAIT);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (got == 0 || (got < 0 && errno == ECONNRESET)) return {};
+    if (got < 0) return system_error(errno, "cannot read the capture");
+    if (!bytes({part.data(), static_cast<std::size_t>(got)})) return {};
+  }
+}
+
 Result<void> ControlClient::query(
     const std::string& sql, const std::function<bool(const std::vector<std::string>&)>& columns,
     const std::function<bool(const std::vector<std::vector<Scalar>>&)>& rows,
     const std::vector<int>& interrupts) {
-  if (auto sent = send(write_request({"query", {}, {}, sql})); !sent) return sent;
+  if (auto sent = send(write_request({"query", {}, {}, sql, {}})); !sent) return sent;
   std::string received_line;
   for (;;) {
     auto received = receive(received_line, interrupts);

@@ -3,9 +3,12 @@
 // connection. Single thread, blocking.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "control/request.h"
@@ -37,6 +40,14 @@ class ControlClient {
                        const std::function<bool(const std::string&)>& line,
                        const std::function<bool(std::uint64_t)>& dropped,
                        const std::vector<int>& interrupts = {});
+
+  // Calls `begun` once the capture is under way, then `bytes` with what comes of it. Asks for its
+  // end at an interrupt or at `until`, and at the next interrupt stops waiting for it. Returns at
+  // the end, or when `bytes` returns false.
+  Result<void> capture(const CaptureRequest& request, const std::function<void()>& begun,
+                       const std::function<bool(std::string_view)>& bytes,
+                       std::optional<std::chrono::steady_clock::time_point> until,
+                       const std::vector<int>& interrupts);
 
  private:
   explicit ControlClient(int socket) : socket_(socket) {}

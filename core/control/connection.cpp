@@ -81,8 +81,23 @@ void Connection::answer(std::shared_ptr<QueryJob> query) {
   query_ = std::move(query);
 }
 
+void Connection::send_all(std::shared_ptr<ByteSource> source) {
+  streaming_ = true;
+  source_ = std::move(source);
+}
+
 std::uint64_t Connection::fill(const Origin& origin, std::size_t output_bytes) {
   std::uint64_t lost = 0;
+  if (source_) {
+    // A client that stops sending has had enough.
+    if (input_ended_) source_->finish();
+    if (output_.size() < output_bytes && !source_->take(output_, output_bytes)) {
+      source_.reset();
+      streaming_ = false;
+      finishing_ = true;
+    }
+    return lost;
+  }
   if (query_) {
     if (output_.size() < output_bytes && !query_->take(output_)) {
       const auto& result = query_->result();

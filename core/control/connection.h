@@ -10,10 +10,12 @@
 #include <string_view>
 #include <vector>
 
+#include "control/byte_source.h"
 #include "control/request.h"
 #include "query/query_job.h"
 #include "records/format.h"
 #include "records/tables.h"
+#include "trivet/host.h"
 
 namespace trivet {
 
@@ -25,6 +27,9 @@ class Connection {
   Connection(const Connection&) = delete;
 
   int socket() const { return socket_; }
+  // What the client may do.
+  Access granted() const { return granted_; }
+  void grant(Access access) { granted_ = access; }
   std::uint64_t id() const { return id_; }
 
   // Reads what has come; false if the connection failed. A client that stops sending may still
@@ -47,6 +52,9 @@ class Connection {
               std::shared_ptr<Follower> follower);
   // Starts to send a query's answer. The query ends with the connection.
   void answer(std::shared_ptr<QueryJob> query);
+  // Starts to send a capture, until the source ends; so does the connection then. One that its
+  // client has left unread ends with the connection.
+  void send_all(std::shared_ptr<ByteSource> source);
   // Turns rows into output until the buffer holds `output_bytes`. Returns rows that the client
   // lost.
   std::uint64_t fill(const Origin& origin, std::size_t output_bytes);
@@ -63,13 +71,15 @@ class Connection {
 
   int socket_;
   std::uint64_t id_;
+  Access granted_ = Access::read;
   std::string input_;
   std::string output_;
   bool input_ended_ = false;
   bool waiting_ = false;
   bool finishing_ = false;
 
-  bool streaming_ = false;  // rows, or a query's answer
+  bool streaming_ = false;  // rows, a query's answer or a capture
+  std::shared_ptr<ByteSource> source_;
   std::shared_ptr<QueryJob> query_;
   ObserveRequest request_;
   std::deque<Row> rows_;

@@ -42,17 +42,30 @@ Result<Peer> peer_of(int socket) {
 // Where the daemon has no user of its own it runs as the one that many services share.
 constexpr uid_t kNobody = 65534;
 
+bool is_member(const Peer& peer, const SocketGroups::Group& group) {
+  return group.id && std::ranges::find(peer.groups, *group.id) != peer.groups.end();
+}
+
 }  // namespace
 
-Result<void> check_peer(int socket, const std::string& what, std::optional<gid_t> group) {
+Result<Access> peer_access(int socket, const std::string& what, const SocketGroups& groups) {
   const auto peer = peer_of(socket);
   if (!peer) return peer.error();
-  if (peer->user == 0) return {};
-  if (peer->user == geteuid() && peer->user != kNobody) return {};
-  if (group && std::ranges::find(peer->groups, *group) != peer->groups.end()) return {};
+  const bool own = peer->user == geteuid() && peer->user != kNobody;
+  if (peer->user == 0 || own || is_member(*peer, groups.write)) return Access::write;
+  if (is_member(*peer, groups.read)) return Access::read;
   return Error{"user " + std::to_string(peer->user) + " may not use " + what +
-                   ": be root or a member of the group that control.group names",
-               EACCES};
+                   ": be root or a member of group \"" + groups.read.name +
+                   "\" (control.read_group) or \"" + groups.write.name + "\" (control.write_group)",
+               EACCES,
+               {}};
+}
+
+Error needs_write(const std::string& verb, const SocketGroups& groups) {
+  return Error{verb + " is for those who may write: be root or a member of group \"" +
+                   groups.write.name + "\" (control.write_group)",
+               EACCES,
+               {}};
 }
 
 }  // namespace trivet

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/request.h"
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 
@@ -76,6 +77,30 @@ Result<void> parse_query(const Json& json, std::string& sql) {
   return {};
 }
 
+bool is_text(const Json& json) {
+  return json.is_string();
+}
+
+Result<void> parse_capture(const Json& json, CaptureRequest& capture) {
+  for (const auto& [key, value] : json.items()) {
+    if (key == "verb") continue;
+    if (key == "plugins") {
+      if (!value.is_array() || !std::ranges::all_of(value, is_text))
+        return wrong(key, "a list of strings");
+      capture.plugins = value.get<std::vector<std::string>>();
+    } else if (key == "size") {
+      if (!value.is_number_unsigned()) return wrong(key, "a number of bytes");
+      capture.size = value.get<std::uint64_t>();
+    } else {
+      return Error{"request: unknown member \"" + printable(key) + "\""};
+    }
+  }
+  if (capture.size < kMinCaptureBytes || capture.size > kMaxCaptureBytes)
+    return wrong("size", "a number of bytes from " + std::to_string(kMinCaptureBytes) + " to " +
+                             std::to_string(kMaxCaptureBytes));
+  return {};
+}
+
 Scalar scalar_of(const Json& json) {
   if (json.is_number_integer()) return json.get<std::int64_t>();
   if (json.is_number()) return json.get<double>();
@@ -138,9 +163,10 @@ Result<ControlRequest> parse_request(std::string_view line) {
 
   ControlRequest request;
   request.verb = verb->get<std::string>();
-  auto parsed = request.verb == "observe" ? parse_observe(json, request.observe.emplace())
-                : request.verb == "query" ? parse_query(json, request.query.emplace())
-                                          : parse_arguments(json, request.arguments);
+  auto parsed = request.verb == "observe"   ? parse_observe(json, request.observe.emplace())
+                : request.verb == "query"   ? parse_query(json, request.query.emplace())
+                : request.verb == "capture" ? parse_capture(json, request.capture.emplace())
+                                            : parse_arguments(json, request.arguments);
   if (!parsed) return std::move(parsed).error();
   return request;
 }
@@ -156,6 +182,9 @@ std::string write_request(const ControlRequest& request) {
     json["colour"] = observe->colour;
   } else if (request.query) {
     json["sql"] = *request.query;
+  } else if (request.capture) {
+    json["plugins"] = request.capture->plugins;
+    json["size"] = request.capture->size;
   } else {
     json["arguments"] = request.arguments;
   }
@@ -178,6 +207,10 @@ std::string write_dropped(std::uint64_t rows) {
 
 std::string write_end() {
   return "{\"end\":true}\n";
+}
+
+std::string write_capture() {
+  return "{\"capture\":true}\n";
 }
 
 std::string write_record(std::string_view json) {
@@ -207,8 +240,8 @@ Result<ControlAnswer> parse_answer(std::string_view line) {
     answer.text = value.dump();
     return answer;
   }
-  if (kind == "end") {
-    answer.kind = Kind::end;
+  if (kind == "end" || kind == "capture") {
+    answer.kind = kind == "end" ? Kind::end : Kind::capture;
     return answer;
   }
   if (kind == "line" && value.is_string()) {

@@ -27,15 +27,25 @@ struct ObserveRequest {
   bool colour = false;
 };
 
+// What `capture` asks for.
+struct CaptureRequest {
+  std::vector<std::string> plugins;  // whose events; none: those of all
+  std::uint64_t size = 0;            // bytes that the capture may have
+};
+
 struct ControlRequest {
   std::string verb;
   std::vector<std::string> arguments;
   std::optional<ObserveRequest> observe;  // set if verb is "observe"
   std::optional<std::string> query;       // set if verb is "query": the statement
+  std::optional<CaptureRequest> capture;  // set if verb is "capture"
 };
 
 // Records that one `observe` may begin with.
 inline constexpr std::size_t kMaxObserveLimit = 100'000;
+// Bytes that one `capture` may ask for.
+inline constexpr std::uint64_t kMinCaptureBytes = 1 << 20;
+inline constexpr std::uint64_t kMaxCaptureBytes = std::uint64_t{1} << 40;
 
 // Parses one line from a client. The error is for that client.
 Result<ControlRequest> parse_request(std::string_view line);
@@ -47,6 +57,8 @@ Result<std::string> write_result(const std::string& json);
 std::string write_error(const Error& error);
 std::string write_dropped(std::uint64_t rows);
 std::string write_end();
+// After it come a capture's bytes, and nothing else.
+std::string write_capture();
 // `json` is one JSON text on one line.
 std::string write_record(std::string_view json);
 // A line that a person reads.
@@ -55,7 +67,7 @@ std::string write_line(std::string_view line);
 std::unique_ptr<RowText> write_rows();
 
 struct ControlAnswer {
-  enum class Kind { result, error, line, dropped, columns, rows, end } kind;
+  enum class Kind { result, error, line, dropped, columns, rows, end, capture } kind;
   std::string text;  // JSON text of a result, a line to print, or of a record
   Error error;
   std::uint64_t dropped = 0;

@@ -18,6 +18,7 @@
 #include "control/peer.h"
 #include "control/request.h"
 #include "control/verb_runner.h"
+#include "control/verbs.h"
 #include "query/query_runner.h"
 
 namespace trivet {
@@ -42,7 +43,7 @@ void signal(const Descriptor& event) {
 class ControlServer::Loop {
  public:
   Loop(int listener, int epoll, int wake, Tables& tables, OriginNow origin, Dispatch dispatch,
-       const QueryEngine& queries, Log& log, const ControlOptions& options)
+       BeginCapture capture, const QueryEngine& queries, Log& log, const ControlOptions& options)
       : listener_(listener),
         epoll_(epoll),
         wake_(std::make_shared<Descriptor>(wake)),
@@ -50,6 +51,7 @@ class ControlServer::Loop {
         origin_(std::move(origin)),
         log_(log),
         options_(options),
+        capture_(std::move(capture)),
         queries_(queries, options.max_queries),
         verbs_(std::move(dispatch), [event = wake_] { signal(*event); }),
         thread_([this] { run(); }) {}
@@ -127,8 +129,10 @@ class ControlServer::Loop {
   // Lets the client in, or tells it why not.
   void admit(Connection& connection) {
     std::string reason;
-    if (auto peer = check_peer(connection.socket(), "the control socket", options_.group); !peer) {
-      reason = peer.error().to_string();
+    auto access = peer_access(connection.socket(), "the control socket", options_.groups);
+    if (access) connection.grant(*access);
+    if (!access) {
+      reason = access.error().to_string();
     } else if (connections_.size() >= options_.max_clients) {
       reason =
           "trivet serves " + std::to_string(options_.max_clients) + " clients already: close one";
@@ -202,6 +206,13 @@ class ControlServer::Loop {
     auto request = parse_request(line);
     if (!request) {
       connection.send(write_error(request.error()));
+    } else if (const auto* verb = find_core_verb(request->verb);
+               verb && verb->access == Access::write && connection.granted() != Access::write) {
+      connection.send(write_error(needs_write(request->verb, options_.groups)));
+    } else if (request->capture) {
+      auto source = capture_(*request->capture, [event = wake_] { signal(*event); });
+      connection.send(source ? write_capture() : write_error(source.error()));
+      if (source) connection.send_all(std::move(*source));
     } else if (request->observe) {
       observe(connection, *request->observe);
     } else if (request->query) {
@@ -214,7 +225,7 @@ class ControlServer::Loop {
       }
     } else {
       connection.set_waiting(true);
-      verbs_.run(connection.id(), std::move(*request));
+      verbs_.run(connection.id(), std::move(*request), connection.granted());
     }
   }
 
@@ -248,6 +259,7 @@ class ControlServer::Loop {
   const OriginNow origin_;
   Log& log_;
   const ControlOptions options_;
+  const BeginCapture capture_;
 
   std::atomic<bool> stopping_ = false;
   std::atomic<std::uint64_t> clients_ = 0, requests_ = 0, refused_ = 0, dropped_rows_ = 0;
@@ -264,6 +276,7 @@ class ControlServer::Loop {
 
 Result<std::unique_ptr<ControlServer>> ControlServer::start(int listener, Tables& tables,
                                                             OriginNow origin, Dispatch dispatch,
+                                                            BeginCapture capture,
                                                             const QueryEngine& queries, Log& log,
                                                             const ControlOptions& options) {
   fcntl(listener, F_SETFL, O_NONBLOCK);
@@ -275,9 +288,9 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(int listener, Tables
     close(listener);
     return error;
   }
-  return std::unique_ptr<ControlServer>(
-      new ControlServer(std::make_unique<Loop>(listener, epoll, wake, tables, std::move(origin),
-                                               std::move(dispatch), queries, log, options)));
+  return std::unique_ptr<ControlServer>(new ControlServer(
+      std::make_unique<Loop>(listener, epoll, wake, tables, std::move(origin), std::move(dispatch),
+                             std::move(capture), queries, log, options)));
 }
 
 ControlServer::ControlServer(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}

@@ -4,15 +4,15 @@
 // no burden to the others: its queue of records is bounded and drops the oldest, counted and told.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "control/byte_source.h"
+#include "control/peer.h"
+#include "control/request.h"
 #include "query/engine.h"
 #include "records/format.h"
 #include "records/tables.h"
@@ -22,11 +22,16 @@
 namespace trivet {
 
 // Runs a verb, such as "status" or "policy show": JSON text, or an error for the person who asked.
-using Dispatch =
-    std::function<Result<std::string>(const std::string& verb, const std::vector<std::string>&)>;
+// The core's own verbs come only where they are granted, those of plugins are judged here.
+using Dispatch = std::function<Result<std::string>(
+    const std::string& verb, const std::vector<std::string>&, Access granted)>;
+
+// Begins a capture, which calls the function whenever it has bytes, on any thread.
+using BeginCapture = std::function<Result<std::shared_ptr<ByteSource>>(const CaptureRequest&,
+                                                                       std::function<void()> wake)>;
 
 struct ControlOptions {
-  std::optional<gid_t> group;  // whose members may use the socket, beside root and this user
+  SocketGroups groups;
   std::size_t max_clients = 64;
   std::size_t max_queries = 4;  // at a time
   std::size_t max_request_bytes = 64 << 10;
@@ -44,9 +49,11 @@ struct ControlCounts {
 class ControlServer {
  public:
   // Serves a listening Unix socket, which it owns from now on. `dispatch` is called on the server's
-  // verb thread, one verb at a time. Everything else that is passed must outlive the server.
+  // verb thread, one verb at a time, `capture` on the thread of the clients. Everything else that
+  // is passed must outlive the server.
   static Result<std::unique_ptr<ControlServer>> start(int listener, Tables& tables,
                                                       OriginNow origin, Dispatch dispatch,
+                                                      BeginCapture capture,
                                                       const QueryEngine& queries, Log& log,
                                                       const ControlOptions& options);
   // Closes all connections and joins all threads, waiting for a verb that is running.

@@ -5,10 +5,7 @@
 
 namespace trivet {
 
-VerbRunner::VerbRunner(
-    std::function<Result<std::string>(const std::string&, const std::vector<std::string>&)>
-        dispatch,
-    std::function<void()> answered)
+VerbRunner::VerbRunner(Dispatch dispatch, std::function<void()> answered)
     : dispatch_(std::move(dispatch)), answered_(std::move(answered)), thread_([this] { loop(); }) {}
 
 VerbRunner::~VerbRunner() {
@@ -20,10 +17,10 @@ VerbRunner::~VerbRunner() {
   thread_.join();
 }
 
-void VerbRunner::run(std::uint64_t client, ControlRequest request) {
+void VerbRunner::run(std::uint64_t client, ControlRequest request, Access granted) {
   {
     std::lock_guard lock(mutex_);
-    jobs_.push_back({client, std::move(request)});
+    jobs_.push_back({client, std::move(request), granted});
   }
   changed_.notify_one();
 }
@@ -42,7 +39,7 @@ void VerbRunner::loop() {
     jobs_.pop_front();
     lock.unlock();
 
-    auto answer = dispatch_(job.request.verb, job.request.arguments);
+    auto answer = dispatch_(job.request.verb, job.request.arguments, job.granted);
     auto line = answer ? write_result(*answer) : Result<std::string>(std::move(answer).error());
     std::string text = line ? std::move(*line) : write_error(line.error());
 

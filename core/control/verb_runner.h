@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "control/request.h"
+#include "trivet/host.h"
 #include "trivet/result.h"
 
 namespace trivet {
@@ -26,25 +27,25 @@ class VerbRunner {
   };
 
   // `dispatch` runs on this object's thread; `answered` is called there when take() has something.
-  VerbRunner(std::function<Result<std::string>(const std::string&, const std::vector<std::string>&)>
-                 dispatch,
-             std::function<void()> answered);
+  using Dispatch = std::function<Result<std::string>(const std::string&,
+                                                     const std::vector<std::string>&, Access)>;
+  VerbRunner(Dispatch dispatch, std::function<void()> answered);
   // Waits for the verb that is running; those that wait are dropped.
   ~VerbRunner();
 
   // Each client has at most one verb here, so the queue is as bounded as the clients are.
-  void run(std::uint64_t client, ControlRequest request);
+  void run(std::uint64_t client, ControlRequest request, Access granted);
   std::vector<Answer> take();
 
  private:
   struct Job {
     std::uint64_t client;
     ControlRequest request;
+    Access granted;
   };
   void loop();
 
-  const std::function<Result<std::string>(const std::string&, const std::vector<std::string>&)>
-      dispatch_;
+  const Dispatch dispatch_;
   const std::function<void()> answered_;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -11,5 +11,6 @@ int run(const RunOptions& options);
 int check(const CheckOptions& options);
 int doctor(const DoctorOptions& options);
 int rules(const RulesOptions& options);
+int replay(const ReplayOptions& options);
 
 }  // namespace trivet

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "broker/cgroup_root.h"
+#include "control/verbs.h"
 #include "daemon/broker_host_files.h"
 #include "daemon/core_objects.h"
 #include "daemon/launcher.h"
@@ -66,8 +67,9 @@ std::vector<LiveTable> live_tables(const Facts& facts) {
 
 // What only a restart changes.
 std::string fixed_settings(const Settings& settings) {
-  return settings.user + '\n' + settings.control_socket + '\n' + settings.control_group + '\n' +
-         settings.metrics_listen.to_string() + '\n' + settings.api_socket + '\n' +
+  return settings.user + '\n' + settings.control_socket + '\n' + settings.control_read_group +
+         '\n' + settings.control_write_group + '\n' + settings.metrics_listen.to_string() + '\n' +
+         settings.api_socket + '\n' +
          (settings.api_listen ? settings.api_listen->to_string() : "") + '\n' +
          settings.records_spill;
 }
@@ -112,15 +114,22 @@ Result<void> Daemon::start() {
   loop_ = std::move(*loop);
 
   const auto cgroups = broker::cgroup_root();
+  recorder_ = std::make_unique<Recorder>([this](FactsWitness& witness) { facts_->tell(witness); },
+                                         [this] { return lost_in_kernel(); });
   facts_ = std::make_unique<HostFacts>(cgroups ? *cgroups : std::string(), HostFacts::Limits(),
-                                       std::make_unique<BrokerHostFiles>(broker_));
+                                       std::make_unique<BrokerHostFiles>(broker_), recorder_.get());
   registry_ = std::make_unique<Registry>(0);
   metrics_ = registry_->scope();
-  const HostServices services{broker_, *facts_, log_,
+  const HostServices services{broker_,
+                              *facts_,
+                              log_,
                               [this](const RecordSchema& schema, std::shared_ptr<const void> row) {
                                 record(schema, std::move(row));
                               },
-                              [this](const RecordSchema& schema) { tables_->declare(schema); }};
+                              [this](const RecordSchema& schema) { tables_->declare(schema); },
+                              [this](const std::string& plugin, const Resolver::Table& table) {
+                                recorder_->addresses(plugin, table);
+                              }};
   plugins_ = std::make_unique<PluginSet>(broker_, services, *registry_, log_);
 
   const auto settings = read_configuration(options_.config_path, files_, plugins_->names());
@@ -162,10 +171,13 @@ Result<void> Daemon::start() {
   queries_->set_limits(query_limits(*settings));
   auto control = ControlServer::start(
       listener->release(), *tables_, origin_,
-      [this](const std::string& verb, const std::vector<std::string>& arguments) {
-        return run_verb(verb, arguments);
+      [this](const std::string& verb, const std::vector<std::string>& arguments, Access granted) {
+        return run_verb(verb, arguments, granted);
       },
-      *queries_, log_, {.group = options_.control_group});
+      [this](const CaptureRequest& request, std::function<void()> wake) {
+        return begin_capture(request, std::move(wake));
+      },
+      *queries_, log_, {.groups = options_.groups});
   if (!control) return control.error();
   control_ = std::move(*control);
   if (auto serving = start_api(*settings); !serving) return serving;
@@ -215,7 +227,7 @@ Result<void> Daemon::start_api(const Settings& settings) {
                                .status = [this] { return status(); },
                                .metrics = *metrics_,
                                .log = log_},
-                              {.group = options_.control_group});
+                              {.groups = options_.groups});
   if (!api) return api.error();
   api_ = std::move(*api);
   return {};
@@ -241,7 +253,11 @@ Result<void> Daemon::watch_processes() {
   auto lanes = broker_.lanes();
   if (!lanes) return lanes.error();
   auto reader = lanes::LaneReader::create(
-      std::move(*lanes), [this](lanes::Batch&& batch) { dispatcher_->dispatch(batch); },
+      std::move(*lanes),
+      [this](lanes::Batch&& batch) {
+        recorder_->saw(batch);
+        dispatcher_->dispatch(batch);
+      },
       [this](lane of) { return dispatcher_->room(of); });
   if (!reader) return reader.error();
   reader_ = std::move(*reader);
@@ -351,8 +367,43 @@ Result<void> Daemon::check_plugins(const Settings& settings, PluginStatus failin
   return {};
 }
 
+LaneCounts Daemon::lost_in_kernel() const {
+  LaneCounts lost{};
+  for (unsigned lane = 0; lane < LANE_COUNT; ++lane) {
+    const auto counted = reader_->counters(lane);
+    lost[lane] = counted.missing + counted.malformed;
+  }
+  return lost;
+}
+
+Result<std::shared_ptr<ByteSource>> Daemon::begin_capture(const CaptureRequest& request,
+                                                          std::function<void()> wake) {
+  RecordingWish wish{.host = {TRIVET_VERSION, facts_->host(), facts_->boot_to_real_ns(),
+                              facts_->cgroup_root(), boot_now_ns()},
+                     .configuration = {options_.config_path, plugins_->configurations()},
+                     .types = {},
+                     .max_bytes = request.size,
+                     .wake = std::move(wake)};
+  if (request.plugins.empty()) {
+    wish.types.set();
+    return recorder_->begin(std::move(wish));
+  }
+  auto& kept = wish.configuration.plugins;
+  for (const auto& name : request.plugins)
+    if (std::ranges::find(kept, name, &PluginConfiguration::name) == kept.end())
+      return Error{"no plugin " + name + " runs: \"trivet plugin ls\" lists those that do"};
+  const auto wanted = [&](const std::string& name) {
+    return std::ranges::find(request.plugins, name) != request.plugins.end();
+  };
+  std::erase_if(kept, [&](const auto& plugin) { return !wanted(plugin.name); });
+  for (const auto* host : plugins_->hosts())
+    for (unsigned type = 0; wanted(host->name()) && type < EVENT_TYPES; ++type)
+      if (host->wants(type)) wish.types.set(type);
+  return recorder_->begin(std::move(wish));
+}
+
 Result<std::string> Daemon::run_verb(const std::string& verb,
-                                     const std::vector<std::string>& arguments) {
+                                     const std::vector<std::string>& arguments, Access granted) {
   if (verb == "status") return status();
   if (verb == "plugin ls") return to_json(plugins_->states());
   if (verb == "reload") {
@@ -369,8 +420,13 @@ Result<std::string> Daemon::run_verb(const std::string& verb,
   }
   for (auto* host : plugins_->hosts())
     for (const auto& offered : host->verbs())
-      if (offered.name == verb) return host->run_verb(verb, arguments);
-  std::vector<std::string> known{"status", "plugin ls", "reload", "observe", "query"};
+      if (offered.name == verb) {
+        if (offered.access == Access::write && granted != Access::write)
+          return needs_write(verb, options_.groups);
+        return host->run_verb(verb, arguments);
+      }
+  std::vector<std::string> known;
+  for (const auto& own : kCoreVerbs) known.emplace_back(own.name);
   for (auto* host : plugins_->hosts())
     for (const auto& offered : host->verbs()) known.push_back(offered.name);
   const auto near = nearest(verb, known);

@@ -3,8 +3,6 @@
 // together. Built and run on the main thread.
 #pragma once
 
-#include <sys/types.h>
-
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +10,7 @@
 #include <vector>
 
 #include "broker/client.h"
+#include "capture/recorder.h"
 #include "config/settings.h"
 #include "control/server.h"
 #include "daemon/broker_files.h"
@@ -36,8 +35,8 @@ namespace trivet {
 
 // What the launcher knows and main cannot find out.
 struct DaemonOptions {
-  std::string config_path;  // absolute
-  std::optional<gid_t> control_group;
+  std::string config_path;     // absolute
+  SocketGroups groups;         // of the control socket and the API's
   bool print_records = false;  // standard output is a terminal
 };
 
@@ -59,11 +58,15 @@ class Daemon {
   Result<void> open_spill(const Settings& settings);
   Result<void> watch_processes();
   std::vector<HookState> core_hooks() const;
+  LaneCounts lost_in_kernel() const;
   Result<std::string> reload();
   // An error where a plugin that is on is in that state: refused, as its file or its settings are
   // wrong, or failed though it is required.
   Result<void> check_plugins(const Settings& settings, PluginStatus failing) const;
-  Result<std::string> run_verb(const std::string& verb, const std::vector<std::string>& arguments);
+  Result<std::string> run_verb(const std::string& verb, const std::vector<std::string>& arguments,
+                               Access granted);
+  Result<std::shared_ptr<ByteSource>> begin_capture(const CaptureRequest& request,
+                                                    std::function<void()> wake);
   std::string status() const;
   void on_signal(int signal);
   void tick();
@@ -81,6 +84,7 @@ class Daemon {
   std::unique_ptr<MetricsEndpoint> endpoint_;
   std::unique_ptr<Spill> spill_;  // if records.spill is set
   std::unique_ptr<Tables> tables_;
+  std::unique_ptr<Recorder> recorder_;  // host facts and plugins tell it
   std::unique_ptr<HostFacts> facts_;
   std::unique_ptr<PluginSet> plugins_;
   std::unique_ptr<Dispatcher> dispatcher_;

@@ -139,7 +139,8 @@ Result<int> launch(const LaunchOptions& options, const std::function<int(const L
     broker.programs = true;
     broker.api_socket = settings->api_socket;
   }
-  broker.control_group = settings->control_group;
+  broker.read_group = settings->control_read_group;
+  broker.write_group = settings->control_write_group;
   broker.uid = user->uid;
   broker.gid = user->gid;
   broker.warn = warn;

@@ -15,25 +15,6 @@
 
 namespace trivet {
 
-namespace {
-
-// A TOML basic string (toml.io, v1.0.0).
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) < 0x20) {
-      static constexpr char kHex[] = "0123456789ABCDEF";
-      out += std::string("\\u00") + kHex[c >> 4] + kHex[c & 15];
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
-}
-
-}  // namespace
-
 Result<std::vector<std::string>> OfflinePlugins::names() const {
   std::vector<std::string> names;
   std::error_code error;
@@ -56,7 +37,7 @@ Result<std::unique_ptr<Config>> table_of_files(const std::string& key,
                                                const std::vector<std::string>& paths,
                                                FileSource& files) {
   std::string text = key + " = [";
-  for (const auto& path : paths) text += quoted(absolute_path(path)) + ", ";
+  for (const auto& path : paths) text += toml_string(absolute_path(path)) + ", ";
   return parse_toml("command line", text + "]\n", files);
 }
 

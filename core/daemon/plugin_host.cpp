@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/plugin_host.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -177,7 +179,7 @@ void PluginHost::offer_record(const RecordSchema& schema,
 std::vector<PluginVerb> PluginHost::verbs() const {
   const std::lock_guard lock(mutex_);
   std::vector<PluginVerb> list;
-  for (const auto& [name, verb] : verbs_) list.push_back({name, verb.help});
+  for (const auto& [name, verb] : verbs_) list.push_back({name, verb.help, verb.access});
   return list;
 }
 
@@ -224,9 +226,23 @@ void PluginHost::every(std::chrono::milliseconds period, std::function<void()> t
   worker_.every(period, std::move(tick));
 }
 
-void PluginHost::verb(const std::string& name, const std::string& help, Verb run) {
+void PluginHost::verb(const std::string& name, const std::string& help, Access access, Verb run) {
   const std::lock_guard lock(mutex_);
-  verbs_[name] = {help, std::move(run)};
+  verbs_[name] = {help, access, std::move(run)};
+}
+
+std::uint64_t PluginHost::now_ns() const {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+std::unique_ptr<AddressNames> PluginHost::resolve(std::vector<std::string> names) {
+  return std::make_unique<Resolver>(
+      std::move(names), [name = name_, told = services_.addresses](const Resolver::Table& table) {
+        told(name, table);
+      });
 }
 
 void PluginHost::on_event(unsigned id, unsigned version, std::size_t size,

@@ -19,6 +19,7 @@
 #include "broker/client.h"
 #include "bus/queue_policy.h"
 #include "bus/worker.h"
+#include "facts/resolver.h"
 #include "lanes/batch.h"
 #include "trivet/host.h"
 #include "trivet/plugin.h"
@@ -34,12 +35,16 @@ struct HostServices {
   std::function<void(const RecordSchema&, std::shared_ptr<const void>)> record;
   // A table that is there from now on.
   std::function<void(const RecordSchema&)> table = [](const RecordSchema&) {};
+  // What a plugin's host names resolved to. Any thread.
+  std::function<void(const std::string& plugin, const Resolver::Table&)> addresses =
+      [](const std::string&, const Resolver::Table&) {};
 };
 
 // A verb that a plugin added to the control socket.
 struct PluginVerb {
   std::string name;
   std::string help;
+  Access access = Access::write;
 };
 
 class PluginHost final : public Host {
@@ -111,7 +116,9 @@ class PluginHost final : public Host {
 
   Result<std::unique_ptr<Object>> attach(const ObjectSpec& spec) override;
   void every(std::chrono::milliseconds period, std::function<void()> tick) override;
-  void verb(const std::string& name, const std::string& help, Verb verb) override;
+  void verb(const std::string& name, const std::string& help, Access access, Verb verb) override;
+  std::uint64_t now_ns() const override;
+  std::unique_ptr<AddressNames> resolve(std::vector<std::string> names) override;
   Facts& facts() override { return services_.facts; }
   Metrics& metrics() override { return *metrics_; }
   Log& log() override { return services_.log; }
@@ -131,6 +138,7 @@ class PluginHost final : public Host {
   };
   struct RegisteredVerb {
     std::string help;
+    Access access;
     Verb run;
   };
 

@@ -3,43 +3,19 @@
 
 #include <utility>
 
+#include "config/toml_file.h"
+
 namespace trivet {
 
-namespace {
-
-// The table as text, the same for the same content. Getters refuse values of another type, so each
-// value is written by the one that takes it.
-std::string canonical(const Config& table) {
-  std::string text = "{";
-  for (const auto& key : table.keys()) {
-    text += key + '=';
-    if (const auto flag = table.boolean(key); flag && *flag) {
-      text += **flag ? "true" : "false";
-    } else if (const auto integer = table.integer(key); integer && *integer) {
-      text += std::to_string(**integer);
-    } else if (const auto number = table.number(key); number && *number) {
-      text += std::to_string(**number);
-    } else if (const auto list = table.texts(key); list && *list) {
-      for (const auto& item : **list) text += std::to_string(item.size()) + ':' + item;
-    } else if (const auto inner = table.table(key); inner && *inner) {
-      text += canonical(**inner);
-    } else if (const auto array = table.tables(key)) {
-      for (const auto& item : *array) text += canonical(*item);
-    }
-    text += ';';
-  }
-  return text + '}';
-}
-
-}  // namespace
-
 Result<std::vector<std::string>> RememberedFiles::expand(const std::string& path) {
-  return files_.expand(path);
+  auto files = files_.expand(path);
+  if (files) read_.folders[path] = *files;
+  return files;
 }
 
 Result<TextFile> RememberedFiles::read(const std::string& path) {
   auto file = files_.read(path);
-  if (file) read_ += path + '\0' + std::to_string(file->text.size()) + '\0' + file->text;
+  if (file) read_.texts[path] = file->text;
   return file;
 }
 
@@ -114,7 +90,7 @@ Result<std::vector<PluginSet::Prepared>> PluginSet::prepare(const Settings& sett
       files.take();
       if (auto valid = (*plugin)->configure(*wanted.table); !valid) return valid.error();
       next.plugin = std::move(*plugin);
-      next.fingerprint = canonical(*wanted.table) + files.take();
+      next.configuration = {wanted.name, to_toml(*wanted.table), files.take()};
     }
     prepared.push_back(std::move(next));
   }
@@ -134,10 +110,13 @@ void PluginSet::apply(std::vector<Prepared> prepared) {
       set_state(next.name, PluginStatus::off);
       continue;
     }
-    if (running && slot.fingerprint == next.fingerprint) continue;
+    if (running && slot.configuration == next.configuration) continue;
     for (const auto& remark : next.plugin->remarks())
       log_.warning(remark.to_string(), {{"plugin", next.name}});
-    slot.fingerprint = std::move(next.fingerprint);
+    {
+      const std::lock_guard lock(mutex_);
+      slot.configuration = std::move(next.configuration);
+    }
     if (running && slot.host->adopt(*next.plugin)) {
       log_.info("a plugin has taken over its new configuration", {{"plugin", next.name}});
       continue;
@@ -166,6 +145,14 @@ void PluginSet::set_state(const std::string& name, PluginStatus status, std::str
   const std::lock_guard lock(mutex_);
   states_[name].status = status;
   states_[name].reason = std::move(reason);
+}
+
+std::vector<PluginConfiguration> PluginSet::configurations() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<PluginConfiguration> list;
+  for (const auto& [name, slot] : slots_)
+    if (slot.host->running()) list.push_back(slot.configuration);
+  return list;
 }
 
 std::vector<PluginState> PluginSet::states() const {

@@ -12,6 +12,7 @@
 
 #include "broker/client.h"
 #include "config/file_source.h"
+#include "config/plugin_configuration.h"
 #include "config/settings.h"
 #include "daemon/plugin_host.h"
 #include "metrics/registry.h"
@@ -28,11 +29,11 @@ class RememberedFiles final : public FileSource {
   Result<std::vector<std::string>> expand(const std::string& path) override;
   Result<TextFile> read(const std::string& path) override;
   // Everything read since the last call.
-  std::string take() { return std::exchange(read_, {}); }
+  ReadFiles take() { return std::exchange(read_, {}); }
 
  private:
   FileSource& files_;
-  std::string read_;
+  ReadFiles read_;
 };
 
 enum class PluginStatus { off, running, failed, refused };
@@ -52,7 +53,7 @@ class PluginSet {
   struct Prepared {
     std::string name;
     std::unique_ptr<Plugin> plugin;  // configured, not started; null: off
-    std::string fingerprint;         // of its configuration
+    PluginConfiguration configuration;
     QueuePolicy queue;
   };
 
@@ -77,12 +78,14 @@ class PluginSet {
 
   // Any thread.
   std::vector<PluginState> states() const;
+  // Of the plugins that run. Any thread.
+  std::vector<PluginConfiguration> configurations() const;
 
  private:
   struct Slot {
     plugins::Library library;
     std::unique_ptr<PluginHost> host;
-    std::string fingerprint;
+    PluginConfiguration configuration;  // changed with mutex_ held
   };
 
   void set_state(const std::string& name, PluginStatus status, std::string reason = {});
@@ -91,7 +94,7 @@ class PluginSet {
   Log& log_;
   std::vector<std::string> names_;
   std::map<std::string, Slot> slots_;
-  mutable std::mutex mutex_;  // guards states_
+  mutable std::mutex mutex_;  // guards states_ and the slots' configurations
   std::map<std::string, PluginState> states_;
 };
 

@@ -8,9 +8,9 @@
 #include <span>
 #include <utility>
 
-#include "core/lifecycle.h"
 #include "daemon/core_objects.h"
 #include "daemon/snapshot.h"
+#include "facts/fact_records.h"
 #include "facts/proc_process.h"
 #include "trivet/host.h"
 
@@ -65,7 +65,8 @@ ProcessSnapshot ProcessSnapshot::take(broker::Client& broker, std::uint32_t life
 }
 
 void ProcessSnapshot::apply(HostFacts& facts) const {
-  for (const std::size_t place : records_) facts.apply({&bytes_[place], header(place).size});
+  for (const std::size_t place : records_)
+    facts.apply_snapshot({&bytes_[place], header(place).size});
   for (const auto& process : others_) facts.adopt(process);
 }
 
@@ -78,14 +79,7 @@ void ProcessSnapshot::reconcile(HostFacts& facts) const {
   facts.each_process([&](const ProcessRef& process) {
     const TaskKey& key = process->key;
     if (key.start_ns >= begun_ns_ || running.contains(identity(key))) return;
-    process_exit_event gone{};
-    gone.header.size = sizeof(gone);
-    gone.header.type = process_exit_event_id;
-    gone.header.version = process_exit_event_version;
-    gone.header.lane = LANE_LIFECYCLE;
-    gone.header.time_ns = begun_ns_;
-    gone.header.task = {key.start_ns, key.tgid, key.exec_count};
-    facts.apply(std::as_bytes(std::span(&gone, 1)));
+    facts.apply_snapshot(exit_record(key, begun_ns_));
   });
 }
 

@@ -10,12 +10,23 @@
 
 namespace trivet {
 
+namespace {
+
+SocketGroups socket_groups(const Settings& settings) {
+  const auto group = [](const std::string& name) {
+    return SocketGroups::Group{name, find_group(name)};
+  };
+  return {group(settings.control_read_group), group(settings.control_write_group)};
+}
+
+}  // namespace
+
 int run(const RunOptions& options) {
   const auto status =
       launch({.config = options.config, .plugins = options.plugins}, [&](const Launched& launched) {
         Daemon daemon(launched.broker,
                       {.config_path = launched.config_path,
-                       .control_group = find_group(launched.settings.control_group),
+                       .groups = socket_groups(launched.settings),
                        .print_records = !options.quiet && isatty(STDOUT_FILENO) == 1});
         return daemon.run();
       });

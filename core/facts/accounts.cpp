@@ -32,27 +32,38 @@ Accounts::Accounts(std::string folder)
   refresh();
 }
 
-void Accounts::refresh() {
-  refresh(users_);
-  refresh(groups_);
+bool Accounts::refresh() {
+  const bool users = refresh(users_);
+  return refresh(groups_) || users;
 }
 
-void Accounts::refresh(Source& source) {
+void Accounts::tell(FactsWitness& witness) const {
+  AccountNames users, groups;
+  {
+    const std::shared_lock lock(mutex_);
+    users = users_.names;
+    groups = groups_.names;
+  }
+  witness.accounts(users, groups);
+}
+
+bool Accounts::refresh(Source& source) {
   struct stat info {};
-  if (stat(source.path.c_str(), &info) != 0) return;
+  if (stat(source.path.c_str(), &info) != 0) return false;
   const std::int64_t modified_ns = info.st_mtim.tv_sec * 1'000'000'000LL + info.st_mtim.tv_nsec;
   {
     const std::shared_lock lock(mutex_);
-    if (modified_ns == source.modified_ns) return;
+    if (modified_ns == source.modified_ns) return false;
   }
   std::ifstream file(source.path);
-  if (!file) return;
-  Names names;
+  if (!file) return false;
+  AccountNames names;
   for (std::string line; std::getline(file, line);)
     if (auto entry = parse_line(line)) names.insert(std::move(*entry));
   const std::unique_lock lock(mutex_);
   source.names = std::move(names);
   source.modified_ns = modified_ns;
+  return true;
 }
 
 std::optional<std::string> Accounts::find(const Source& source, std::uint32_t id) const {

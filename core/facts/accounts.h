@@ -9,26 +9,28 @@
 #include <string>
 #include <unordered_map>
 
+#include "facts/facts_witness.h"
+
 namespace trivet {
 
 class Accounts {
  public:
   explicit Accounts(std::string folder = "/etc");
 
-  // Reads the files again if they have changed since. A file that cannot be read keeps its old
-  // names.
-  void refresh();
+  // Reads the files again if they have changed since; whether they have. A file that cannot be read
+  // keeps its old names.
+  bool refresh();
+  void tell(FactsWitness& witness) const;
   std::optional<std::string> user_name(std::uint32_t uid) const;
   std::optional<std::string> group_name(std::uint32_t gid) const;
 
  private:
-  using Names = std::unordered_map<std::uint32_t, std::string>;
   struct Source {
     std::string path;
     std::int64_t modified_ns = -1;
-    Names names;
+    AccountNames names;
   };
-  void refresh(Source& source);
+  bool refresh(Source& source);
   std::optional<std::string> find(const Source& source, std::uint32_t id) const;
 
   mutable std::shared_mutex mutex_;

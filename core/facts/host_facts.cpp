@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <cstring>
 #include <mutex>
 #include <optional>
@@ -10,6 +11,7 @@
 #include <string_view>
 
 #include "facts/cgroup_names.h"
+#include "facts/fact_records.h"
 #include "facts/proc_process.h"
 #include "trivet/host.h"
 
@@ -53,12 +55,14 @@ const Event* event_of(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-HostFacts::HostFacts(std::string cgroup_root, Limits limits, std::unique_ptr<HostFiles> files)
+HostFacts::HostFacts(std::string cgroup_root, Limits limits, std::unique_ptr<HostFiles> files,
+                     FactsWitness* witness)
     : cgroup_root_(std::move(cgroup_root)),
       host_(read_host_identity()),
       limits_(limits),
+      witness_(witness),
       sockets_(limits.sockets),
-      inspector_(files ? std::make_unique<Inspector>(std::move(files), boot_to_real_ns())
+      inspector_(files ? std::make_unique<Inspector>(std::move(files), boot_to_real_ns(), witness)
                        : nullptr) {}
 
 ProcessRef HostFacts::apply(std::span<const std::byte> bytes) {
@@ -88,8 +92,36 @@ ProcessRef HostFacts::apply(std::span<const std::byte> bytes) {
 }
 
 void HostFacts::apply_snapshot(std::span<const std::byte> bytes) {
-  const auto* event = event_of<socket_state_event>(bytes);
-  if (event && event->header.type == socket_state_event_id) sockets_.apply(*event);
+  if (witness_) witness_->told(bytes);
+  (void)apply(bytes);
+}
+
+void HostFacts::begin_socket_snapshot() {
+  if (witness_) witness_->socket_snapshot_begun();
+  sockets_.begin_snapshot();
+}
+
+void HostFacts::end_socket_snapshot(std::uint64_t start_ns) {
+  if (witness_) witness_->socket_snapshot_ended(start_ns);
+  sockets_.end_snapshot(start_ns);
+}
+
+void HostFacts::tell(FactsWitness& witness) const {
+  std::vector<Entry> known;
+  {
+    const std::shared_lock lock(mutex_);
+    known.reserve(processes_.size());
+    for (const auto& [id, entry] : processes_) known.push_back(entry);
+  }
+  // Parents before their children.
+  std::ranges::sort(known, {}, [](const Entry& entry) { return entry.image->key.start_ns; });
+  for (const auto& entry : known) {
+    witness.told(process_record(*entry.image, entry.coarse));
+    if (entry.exited_ns) witness.told(exit_record(entry.image->key, entry.exited_ns));
+  }
+  sockets_.each([&](const SocketRef& socket) { witness.told(socket_record(*socket)); });
+  accounts_.tell(witness);
+  if (inspector_) inspector_->tell(witness);
 }
 
 ProcessRef HostFacts::apply_fork(const process_fork_event& event) {
@@ -149,6 +181,7 @@ ProcessRef HostFacts::apply_exec(const process_exec_event& event, std::span<cons
     image->exec_ns = same ? known->exec_ns : event.header.task.start_ns;
   }
   insert(image);
+  if (event.flags & PROCESS_COARSE) mark_coarse(image->key);
   return image;
 }
 
@@ -190,9 +223,14 @@ void HostFacts::adopt(Process process) {
   if (const auto container = container_of_cgroup(process.cgroup); inspector_ && !container.empty())
     inspector_->want_container(container);
   const auto image = std::make_shared<const Process>(std::move(process));
+  if (witness_) witness_->told(process_record(*image, true));
   insert(image);
+  mark_coarse(image->key);
+}
+
+void HostFacts::mark_coarse(const TaskKey& key) {
   const std::unique_lock lock(mutex_);
-  if (const auto added = processes_.find(identity(image->key)); added != processes_.end())
+  if (const auto added = processes_.find(identity(key)); added != processes_.end())
     added->second.coarse = true;
 }
 
@@ -269,13 +307,17 @@ void HostFacts::evict(const Identity& newest) {
   processes_.erase(victim);
 }
 
-void HostFacts::refresh(std::uint64_t now_ns) {
+void HostFacts::forget(std::uint64_t now_ns) {
   {
     const std::unique_lock lock(mutex_);
     forget_gone(now_ns);
   }
   sockets_.refresh(now_ns);
-  accounts_.refresh();
+}
+
+void HostFacts::refresh(std::uint64_t now_ns) {
+  forget(now_ns);
+  if (accounts_.refresh() && witness_) accounts_.tell(*witness_);
   interfaces_.refresh();
 }
 

@@ -35,8 +35,10 @@ class HostFacts final : public Facts {
     Inspector::Counts inspector;
   };
 
-  // Without `files` containers, environments and hashes stay unknown.
-  HostFacts(std::string cgroup_root, Limits limits, std::unique_ptr<HostFiles> files = nullptr);
+  // Without `files` containers, environments and hashes stay unknown. `witness`, if any, outlives
+  // this.
+  HostFacts(std::string cgroup_root, Limits limits, std::unique_ptr<HostFiles> files = nullptr,
+            FactsWitness* witness = nullptr);
   explicit HostFacts(std::string cgroup_root) : HostFacts(std::move(cgroup_root), Limits()) {}
 
   // What the event says of its process: the core's events change the facts, others look up. Returns
@@ -52,12 +54,19 @@ class HostFacts final : public Facts {
   // Forgets what has been gone for long enough, and reads changed account files and the interfaces.
   // Any one thread.
   void refresh(std::uint64_t now_ns);
+  // The first part of it.
+  void forget(std::uint64_t now_ns);
 
-  // A record of a snapshot of sockets, between the next two. Any one thread.
+  // A record that no lane carried. Of processes as apply(); of sockets between the next two, on any
+  // one thread.
   void apply_snapshot(std::span<const std::byte> bytes);
   // Around a snapshot of all sockets that was begun at `start_ns`; see SocketTable.
-  void begin_socket_snapshot() { sockets_.begin_snapshot(); }
-  void end_socket_snapshot(std::uint64_t start_ns) { sockets_.end_snapshot(start_ns); }
+  void begin_socket_snapshot();
+  void end_socket_snapshot(std::uint64_t start_ns);
+
+  // All that is known now of processes and open sockets, as records, and what was found out of
+  // containers, environments, hashes and accounts. Reader thread, so that no event comes between.
+  void tell(FactsWitness& witness) const;
 
   Counts counts() const;
 
@@ -114,6 +123,7 @@ class HostFacts final : public Facts {
   ProcessRef apply_exit(const process_exit_event& event);
   ProcessRef apply_change(const process_change_event& event, std::span<const std::byte> tail);
   void insert(ProcessRef image);
+  void mark_coarse(const TaskKey& key);
   // These hold the lock already.
   Processes::const_iterator find(const TaskKey& key) const;
   void mark_exited(const Identity& id, std::uint64_t exited_ns);
@@ -123,6 +133,7 @@ class HostFacts final : public Facts {
   const std::string cgroup_root_;
   const HostIdentity host_;
   const Limits limits_;
+  FactsWitness* const witness_;
   Accounts accounts_;
   SocketTable sockets_;
   Interfaces interfaces_;

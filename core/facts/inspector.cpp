@@ -96,9 +96,11 @@ void Inspector::Findings<Key, Value>::add(const Key& key, Value value, std::size
   order.pop_front();
 }
 
-Inspector::Inspector(std::unique_ptr<HostFiles> files, std::int64_t boot_to_real_ns)
+Inspector::Inspector(std::unique_ptr<HostFiles> files, std::int64_t boot_to_real_ns,
+                     FactsWitness* witness)
     : files_(std::move(files)),
       boot_to_real_ns_(boot_to_real_ns),
+      witness_(witness),
       thread_([this](std::stop_token stop) {
         pthread_setname_np(pthread_self(), "inspector");
         run(stop);
@@ -166,6 +168,7 @@ void Inspector::fulfil(const ContainerWish& wish) {
         texts.push_back({one.name, std::move(*text), modified_ns(one.file.get())});
   auto described = describe_container(wish.id, texts, boot_to_real_ns_);
   const bool complete = described && described->started_ns != 0;
+  if (described && witness_) witness_->container(*described);
   const std::lock_guard lock(mutex_);
   const auto slot = containers_.find(short_container_id(wish.id));
   if (slot == containers_.end()) return;  // pushed out meanwhile
@@ -188,6 +191,7 @@ void Inspector::fulfil(const EnvironmentWish& wish) {
         if (end > 0) variables->emplace_back(rest.substr(0, end));
         rest.remove_prefix(std::min(end + 1, rest.size()));
       }
+      if (witness_) witness_->environment(wish.task, *variables);
       found = std::move(variables);
     }
   const std::lock_guard lock(mutex_);
@@ -197,6 +201,7 @@ void Inspector::fulfil(const EnvironmentWish& wish) {
 void Inspector::fulfil(const HashWish& wish) {
   std::optional<std::string> found;
   if (const auto file = files_->executable(wish.task)) found = hash_of(file->get(), wish.exe.inode);
+  if (found && witness_) witness_->exe_sha256(wish.exe, *found);
   const std::lock_guard lock(mutex_);
   hashes_.add(wish.exe, std::move(found), kMaxHashes);
 }
@@ -219,7 +224,7 @@ Facts::Environment Inspector::environment(const Process& process,
 std::optional<std::string> Inspector::exe_sha256(const Process& process,
                                                  std::chrono::milliseconds patience) {
   if (process.exe_inode == 0) return std::nullopt;
-  const ExeKey key{process.exe_inode, process.exe_ctime_ns, process.exe_mtime_ns};
+  const ExeIdentity key{process.exe_inode, process.exe_ctime_ns, process.exe_mtime_ns};
   std::unique_lock lock(mutex_);
   const auto known = [&] { return hashes_.find(key, Clock::now(), kKeepHash); };
   const auto* found = known();
@@ -228,6 +233,26 @@ std::optional<std::string> Inspector::exe_sha256(const Process& process,
     found_.wait_for(lock, patience, [&] { return (found = known()) != nullptr; });
   }
   return found ? found->value : std::nullopt;
+}
+
+void Inspector::tell(FactsWitness& witness) const {
+  std::vector<ContainerRef> containers;
+  std::map<TaskKey, Facts::Environment> environments;
+  std::map<ExeIdentity, std::string> hashes;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, container] : containers_)
+      if (container) containers.push_back(container);
+    const auto now = Clock::now();
+    for (const auto& [task, finding] : environments_.by_key)
+      if (environments_.find(task, now, kKeepEnvironment) && finding.value)
+        environments.emplace(task, finding.value);
+    for (const auto& [exe, finding] : hashes_.by_key)
+      if (finding.value) hashes.emplace(exe, *finding.value);
+  }
+  for (const auto& container : containers) witness.container(*container);
+  for (const auto& [task, variables] : environments) witness.environment(task, *variables);
+  for (const auto& [exe, hash] : hashes) witness.exe_sha256(exe, hash);
 }
 
 Inspector::Counts Inspector::counts() const {

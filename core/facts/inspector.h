@@ -21,6 +21,7 @@
 #include <variant>
 #include <vector>
 
+#include "facts/facts_witness.h"
 #include "facts/host_files.h"
 #include "trivet/facts.h"
 
@@ -34,8 +35,9 @@ class Inspector {
     std::uint64_t unknown = 0;   // containers that no runtime described, however often asked
   };
 
-  // `boot_to_real_ns` as Facts has it.
-  Inspector(std::unique_ptr<HostFiles> files, std::int64_t boot_to_real_ns);
+  // `boot_to_real_ns` as Facts has it. `witness`, if any, outlives this.
+  Inspector(std::unique_ptr<HostFiles> files, std::int64_t boot_to_real_ns,
+            FactsWitness* witness = nullptr);
   ~Inspector();
 
   // Has the container with that id of 64 digits described, unless it is or will be. Any thread;
@@ -49,17 +51,12 @@ class Inspector {
   std::optional<std::string> exe_sha256(const Process& process, std::chrono::milliseconds patience);
 
   Counts counts() const;
+  // All that has been found out and is still believed. Any thread.
+  void tell(FactsWitness& witness) const;
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  // A file by what tells that it is the same and unchanged.
-  struct ExeKey {
-    std::uint64_t inode = 0;
-    std::uint64_t ctime_ns = 0;
-    std::uint64_t mtime_ns = 0;
-    auto operator<=>(const ExeKey&) const = default;
-  };
   struct ContainerWish {
     std::string id;
     unsigned attempt = 0;
@@ -68,7 +65,7 @@ class Inspector {
     TaskKey task;
   };
   struct HashWish {
-    ExeKey exe;
+    ExeIdentity exe;
     TaskKey task;
   };
   using Wish = std::variant<ContainerWish, EnvironmentWish, HashWish>;
@@ -98,6 +95,7 @@ class Inspector {
 
   const std::unique_ptr<HostFiles> files_;
   const std::int64_t boot_to_real_ns_;
+  FactsWitness* const witness_;
 
   mutable std::mutex mutex_;
   std::condition_variable_any wished_;
@@ -107,7 +105,7 @@ class Inspector {
   std::unordered_map<std::string, ContainerRef> containers_;  // by short id; null: wished for
   std::deque<std::string> containers_order_;                  // by age
   Findings<TaskKey, Facts::Environment> environments_;
-  Findings<ExeKey, std::optional<std::string>> hashes_;
+  Findings<ExeIdentity, std::optional<std::string>> hashes_;
   std::uint64_t dropped_ = 0;
   std::uint64_t unknown_ = 0;
 

@@ -100,6 +100,7 @@ HostIdentity read_host_identity() {
     return static_cast<std::uint64_t>(std::max(0L, sysconf(name)));
   };
   host.cpus = static_cast<std::uint32_t>(count(_SC_NPROCESSORS_ONLN));
+  host.daemon_pid = static_cast<std::uint32_t>(getpid());
   host.memory_bytes = count(_SC_PHYS_PAGES) * count(_SC_PAGESIZE);
   return host;
 }

@@ -172,9 +172,10 @@ class ApiServer::Loop {
   void admit(Listener& listener, ApiSocket socket) {
     if (listener.with_token) {
       set_up_tcp(socket.native_handle());
-    } else if (auto peer = check_peer(socket.native_handle(), "the API", service_.options.group);
-               !peer) {
-      return turn_away(listener, std::move(socket), "permission", {403, peer.error()});
+    } else if (auto access =
+                   peer_access(socket.native_handle(), "the API", service_.options.groups);
+               !access) {
+      return turn_away(listener, std::move(socket), "permission", {403, access.error()});
     }
     if (listener.clients >= service_.options.max_clients) {
       return turn_away(listener, std::move(socket), "limit",

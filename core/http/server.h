@@ -4,8 +4,6 @@
 // wait, or loses records of its stream, counted and told; it delays nobody else.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -14,6 +12,7 @@
 #include <string>
 
 #include "config/listen_address.h"
+#include "control/peer.h"
 #include "query/engine.h"
 #include "records/format.h"
 #include "records/tables.h"
@@ -24,9 +23,9 @@
 namespace trivet {
 
 struct ApiOptions {
-  std::optional<gid_t> group;    // whose members may use the socket, beside root and this user
-  std::size_t max_clients = 64;  // of each listener
-  std::size_t max_queries = 4;   // at a time
+  SocketGroups groups;                     // of the Unix socket: whoever may read
+  std::size_t max_clients = 64;            // of each listener
+  std::size_t max_queries = 4;             // at a time
   FollowerLimits follower{4096, 8 << 20};  // what waits for one stream
   std::size_t output_bytes = 256 << 10;    // and at most about this much of it as text
 

@@ -77,8 +77,7 @@ Line line_of(const Row& row, OutputFormat format, const Origin& origin) {
     line.text = to_falco_text(*alert, origin);
   } else {
     // Which table it is of stands first; the rest is what `observe -o json` prints.
-    line.text = "{\"table\":\"" + std::string(schema.table) + "\"," +
-                to_json(schema, record.get(), origin).substr(1);
+    line.text = to_table_json(schema, record.get(), origin);
   }
   return line;
 }

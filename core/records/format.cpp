@@ -324,6 +324,11 @@ std::string to_json(const RecordSchema& schema, const void* record, const Origin
   return out;
 }
 
+std::string to_table_json(const RecordSchema& schema, const void* record, const Origin& origin) {
+  return "{\"table\":\"" + std::string(schema.table) + "\"," +
+         to_json(schema, record, origin).substr(1);
+}
+
 std::string to_line(const RecordSchema& schema, const void* record, const Origin& origin,
                     bool colour) {
   auto columns = compact_columns(schema);

@@ -34,6 +34,9 @@ void append_json(std::string& out, const Value& value, const Origin& origin);
 // null, fields an object (a name that occurs more than once holds an array). See docs/records.md.
 std::string to_json(const RecordSchema& schema, const void* record, const Origin& origin);
 
+// The same with a first member "table": for a stream of several tables.
+std::string to_table_json(const RecordSchema& schema, const void* record, const Origin& origin);
+
 // One line of the columns marked `always`, in their order, padded to a width chosen by column;
 // colour by ANSI sequences if asked. Hostile characters are escaped.
 std::string to_line(const RecordSchema& schema, const void* record, const Origin& origin,

@@ -2,8 +2,6 @@
 #include "records/segment_file.h"
 
 #include <zstd.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include <algorithm>
 #include <bit>
@@ -13,6 +11,7 @@
 #include <string_view>
 
 #include "broker/wire.h"
+#include "records/checksum.h"
 #include "trivet/result.h"
 
 namespace trivet {
@@ -41,10 +40,6 @@ constexpr std::uint8_t kHasNulls = 1, kHasRange = 2;
 
 Error damaged(const std::string& what) {
   return Error{"it is damaged: " + what, EBADMSG};
-}
-
-std::uint64_t checksum_of(std::span<const std::byte> bytes) {
-  return XXH3_64bits(bytes.data(), bytes.size());
 }
 
 template <class Number>

@@ -142,7 +142,7 @@ Result<void> NetworkPlugin::start(Host& host) {
     if (event.process && subjects_->concerns(*event.process)) look_for_subjects();
   });
   host.every(kTick, [this] { tick(); });
-  host.verb("policy show", "The policy in force: its rules and what each did",
+  host.verb("policy show", "The policy in force: its rules and what each did", Access::read,
             [this](const std::vector<std::string>& arguments) { return show_policy(arguments); });
   return {};
 }

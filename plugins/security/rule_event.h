@@ -18,8 +18,6 @@
 
 namespace trivet::security {
 
-class AddressNames;
-
 class RuleEvent {
  public:
   std::size_t type = 0;      // index into kEventTypes

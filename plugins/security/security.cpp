@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "security/address_names.h"
 #include "security/rule_list.h"
 #include "security/rule_switches.h"
 
@@ -90,14 +92,17 @@ void SecurityPlugin::judge_events(Host& host) {
 
 // By pids that nobody else can have while they live, never by a name or a file that anybody may
 // start.
-bool SecurityPlugin::is_own(const event_header& header) const {
-  return header.task.tgid == main_pid_ || header.task.tgid == broker_pid_;
+bool SecurityPlugin::is_own(const event_header& header) {
+  if (header.task.tgid == main_pid_) return true;
+  if (broker_pid_ == 0)
+    if (const auto main = host_->facts().process(main_pid_)) broker_pid_ = main->parent.tgid;
+  return broker_pid_ != 0 && header.task.tgid == broker_pid_;
 }
 
 Result<void> SecurityPlugin::start(Host& host) {
   host_ = &host;
-  main_pid_ = static_cast<std::uint32_t>(getpid());
-  broker_pid_ = static_cast<std::uint32_t>(getppid());
+  main_pid_ = host.facts().host().daemon_pid;
+  broker_pid_ = 0;
   events_ = 0;
   evaluation_.attach(rules_.graph());
   for (std::size_t type = 0; type < kEventTypes.size(); ++type) {
@@ -154,6 +159,7 @@ void SecurityPlugin::stop() noexcept {
   calls_.stop();
   alerts_.reset();
   names_.reset();
+  asked_names_.clear();
   host_ = nullptr;
 }
 
@@ -173,11 +179,9 @@ void SecurityPlugin::judge(RuleEvent& event) {
 
 void SecurityPlugin::ask_for_names() {
   auto names = host_names(rules_.graph());
-  if (names.empty()) {
-    names_.reset();
-  } else if (!names_ || names_->names() != names) {
-    names_ = std::make_unique<AddressNames>(std::move(names), names_.get());
-  }
+  if (names == asked_names_) return;
+  names_ = names.empty() ? nullptr : host_->resolve(names, std::move(names_));
+  asked_names_ = std::move(names);
 }
 
 void SecurityPlugin::show_rule_counts() {

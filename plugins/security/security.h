@@ -8,7 +8,6 @@
 #include <memory>
 #include <vector>
 
-#include "security/address_names.h"
 #include "security/alerts.h"
 #include "security/call_hooks.h"
 #include "security/rules/rule_set.h"
@@ -30,7 +29,8 @@ class SecurityPlugin final : public Plugin {
   template <class E>
   void judge_events(Host& host);
   void judge(RuleEvent& event);
-  bool is_own(const event_header& header) const;
+  // Whether trivet itself did it.
+  bool is_own(const event_header& header);
   void show_rule_counts();
   void ask_for_names();
 
@@ -44,11 +44,12 @@ class SecurityPlugin final : public Plugin {
   // Between start() and stop(); the worker's.
   Host* host_ = nullptr;
   std::uint32_t main_pid_ = 0;
-  std::uint32_t broker_pid_ = 0;
+  std::uint32_t broker_pid_ = 0;  // 0 until the facts know
   CallHooks calls_;
   Evaluation evaluation_;
   std::unique_ptr<Alerts> alerts_;
   std::unique_ptr<AddressNames> names_;
+  std::vector<std::string> asked_names_;
   std::uint64_t events_ = 0;
   std::array<Counter*, kEventTypes.size()> event_counters_{};
   Counter* malformed_ = nullptr;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tracing/tracing.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -22,13 +20,6 @@ constexpr std::uint32_t run_allowance_bytes = 256 << 10;
 constexpr std::uint32_t open_bytes = 16 << 20;
 // Resolvers ask again after some seconds; no server answers later than this.
 constexpr std::uint64_t datagram_timeout_ns = 10'000'000'000;
-
-std::uint64_t boot_time_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -198,8 +189,8 @@ void Tracing::refused(const char* action, const Error& error) {
 }
 
 void Tracing::tick() {
-  connections_->tick(boot_time_ns());
-  datagrams_->tick(boot_time_ns());
+  connections_->tick(host_->now_ns());
+  datagrams_->tick(host_->now_ns());
 
   Metrics& metrics = host_->metrics();
   const ConnectionCounts& counts = connections_->counts();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A configuration file, as the broker and the main process read it: parsed, searched for the files
-// that it names, and turned into settings. An error must say where.
+// that it names, and turned into settings. An error must say where. As captures keep it, it must
+// read the same again.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -34,5 +35,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)trivet::named_files(**config);
   auto settings = trivet::read_settings(**config, {"security", "tracing", "network"});
   if (!settings && settings.error().place.file != "fuzz.toml") std::abort();
+  const std::string written = trivet::to_toml(**config);
+  const auto again = trivet::parse_toml("again.toml", written, files);
+  if (!again || trivet::to_toml(**again) != written) std::abort();
   return 0;
 }

@@ -228,12 +228,12 @@ class Trivet:
     def rows(self, table, limit=100000):
         """All rows that the table holds now, up to `limit`."""
         text = self.call("observe", table, "-o", "json", "-n", str(limit)).stdout
-        return [json.loads(line) for line in text.splitlines()]
+        return [json.loads(line) for line in text.split("\n") if line]
 
     def query(self, sql):
         """The rows of a query, as objects."""
         text = self.call("query", "-o", "json", sql).stdout
-        return [json.loads(line) for line in text.splitlines()]
+        return [json.loads(line) for line in text.split("\n") if line]
 
     def requests(self, table, port, matching, count):
         """The rows of a table about the server at `port` by role, once each has `count` that match

@@ -31,22 +31,30 @@ std::string read_all(int descriptor) {
 }
 
 // Prints what it was called with, so that a test sees the parsed options.
-const Commands kPrinting = {[](const RunOptions& o) {
-                              std::printf("run %s|%s|%d", o.config.c_str(), o.plugins.c_str(),
-                                          o.quiet);
-                              return 0;
-                            },
-                            [](const CheckOptions& o) {
-                              std::printf("check %s", o.config ? o.config->c_str() : "none");
-                              for (const auto& file : o.rules) std::printf(" r:%s", file.c_str());
-                              for (const auto& file : o.policies)
-                                std::printf(" p:%s", file.c_str());
-                              return 0;
-                            },
-                            [](const DoctorOptions& o) {
-                              std::printf("doctor %s|%d", o.config.c_str(), o.json);
-                              return 1;
-                            }};
+const Commands kPrinting = {
+    [](const RunOptions& o) {
+      std::printf("run %s|%s|%d", o.config.c_str(), o.plugins.c_str(), o.quiet);
+      return 0;
+    },
+    [](const CheckOptions& o) {
+      std::printf("check %s", o.config ? o.config->c_str() : "none");
+      for (const auto& file : o.rules) std::printf(" r:%s", file.c_str());
+      for (const auto& file : o.policies) std::printf(" p:%s", file.c_str());
+      return 0;
+    },
+    [](const DoctorOptions& o) {
+      std::printf("doctor %s|%d", o.config.c_str(), o.json);
+      return 1;
+    },
+    {},
+    [](const ReplayOptions& o) {
+      std::printf("replay %s|%s|%s", o.file.c_str(), o.config ? o.config->c_str() : "its own",
+                  o.format.c_str());
+      for (const auto& table : o.tables) std::printf(" t:%s", table.c_str());
+      for (const auto& file : o.rules) std::printf(" r:%s", file.c_str());
+      for (const auto& name : o.plugins) std::printf(" p:%s", name.c_str());
+      return 0;
+    }};
 
 // The command line in a process of its own, as a shell would start it.
 Outcome trivet_with(std::vector<std::string> words) {
@@ -90,6 +98,11 @@ TEST_CASE("options reach their command") {
       {{"check", "-c", "x.toml"}, "check x.toml", 0},
       {{"check", "--rules", "a", "b", "--policy", "c"}, "check none r:a r:b p:c", 0},
       {{"check", "-c", "x", "--rules", "a"}, "check x r:a", 0},
+      {{"capture", "replay", "f"}, "replay f|its own|compact", 0},
+      {{"capture", "replay", "f", "alerts", "flows", "-o", "json", "-c", "x", "--rules", "a",
+        "--rules", "b", "--plugins", "security,network"},
+       "replay f|x|json t:alerts t:flows r:a r:b p:security p:network",
+       0},
       {{"doctor", "-o", "json"}, "doctor /etc/trivet/trivet.toml|1", 1},
   };
   for (const auto& row : rows) {
@@ -127,6 +140,15 @@ TEST_CASE("wrong usage is status 2, with what is wrong and where help is") {
        "Try \"trivet observe --help\".\n"},
       {{"observe", "alerts", "-n", "100001"},
        "trivet: -n must be 0 to 100000\nTry \"trivet observe --help\".\n"},
+      {{"capture", "record"},
+       "trivet: write \"capture record FILE\" or \"capture replay FILE\"\n"
+       "Try \"trivet capture --help\".\n"},
+      {{"capture", "record", "f", "--for", "30"},
+       "trivet: --for must be such as 30s, 5m or 1h\nTry \"trivet capture --help\".\n"},
+      {{"capture", "record", "f", "--for", "0s"},
+       "trivet: --for must be such as 30s, 5m or 1h\nTry \"trivet capture --help\".\n"},
+      {{"capture", "record", "f", "--size", "18446744073709551615G"},
+       "trivet: --size must be from 1M to 1024G\nTry \"trivet capture --help\".\n"},
       {{"status", "-o", "xml"}, "trivet: -o must be text or json\nTry \"trivet status --help\".\n"},
   };
   for (const auto& row : rows) {

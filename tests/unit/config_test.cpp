@@ -119,7 +119,8 @@ TEST_CASE("the shipped configuration is valid and writes the defaults out") {
   CHECK(shipped->log_level == built_in->log_level);
   CHECK(shipped->log_json == built_in->log_json);
   CHECK(shipped->control_socket == built_in->control_socket);
-  CHECK(shipped->control_group == built_in->control_group);
+  CHECK(shipped->control_read_group == built_in->control_read_group);
+  CHECK(shipped->control_write_group == built_in->control_write_group);
   CHECK(shipped->api_socket == built_in->api_socket);
   CHECK(shipped->api_socket == "/run/trivet/api.sock");
   CHECK_FALSE(shipped->api_listen);
@@ -141,6 +142,29 @@ TEST_CASE("the API's socket stands beside the control socket unless it has a pat
   CHECK(settings_of(control + "[api]\nsocket = \"/run/http.sock\"\n")->api_socket ==
         "/run/http.sock");
   CHECK(settings_of(control + "[api]\nsocket = \"\"\n")->api_socket.empty());
+}
+
+TEST_CASE("a table reads the same from the TOML that it is written as") {
+  PlainFiles files;
+  const std::string text =
+      "text = \"a \\\"b\\\" \\\\ \\n \\u0001 \u00e9\"\nflag = true\nnumber = -3\nreal = "
+      "0.25\nlarge = 1e6\n"
+      "none = []\nlist = [\"a\", \"b\"]\n\"a.key\" = 1\n[inner]\nx = {y = [{z = 1}, {z = 2}]}\n";
+  const auto table = parse_toml("a.toml", text, files);
+  REQUIRE(table);
+  const std::string written = to_toml(**table);
+  const auto again = parse_toml("b.toml", written, files);
+  REQUIRE(again);
+  CHECK(to_toml(**again) == written);
+  CHECK(**(*again)->text("text") == **(*table)->text("text"));
+  CHECK(**(*again)->number("large") == 1e6);
+  CHECK(**(*again)->texts("list") == std::vector<std::string>{"a", "b"});
+  CHECK(**(*again)->integer("a.key") == 1);
+  const auto inner = (*again)->table("inner");
+  const auto x = (*inner)->table("x");
+  const auto y = (*x)->tables("y");
+  REQUIRE(y->size() == 2);
+  CHECK(**(*y)[1]->integer("z") == 2);
 }
 
 TEST_CASE("a token file holds one token that only its owner and group can read") {

@@ -35,14 +35,38 @@ int listen_at(const std::string& path) {
   return listener;
 }
 
-// A server on a socket of its own, with two verbs: "echo" and "wait".
+// Three chunks of bytes, and a last one once it is to finish.
+class Countdown final : public ByteSource {
+ public:
+  explicit Countdown(std::function<void()> wake) : wake_(std::move(wake)) {}
+  bool take(std::string& out, std::size_t) override {
+    if (left_ > 0) {
+      out += std::string(300'000, static_cast<char>('0' + left_--));
+      wake_();
+    } else if (finished_) {
+      out += std::exchange(last_, "");
+      return false;
+    }
+    return true;
+  }
+  void finish() override { finished_ = true; }
+
+ private:
+  const std::function<void()> wake_;
+  int left_ = 3;
+  bool finished_ = false;
+  std::string last_ = "end";
+};
+
+// A server on a socket of its own, with the verbs "echo", "wait" and "granted".
 class Served {
  public:
   explicit Served(ControlOptions options = {}) {
     tables.declare(Alert::schema());
     tables.declare(Flow::schema());
-    auto dispatch = [this](const std::string& verb,
-                           const std::vector<std::string>& arguments) -> Result<std::string> {
+    auto dispatch = [this](const std::string& verb, const std::vector<std::string>& arguments,
+                           Access granted) -> Result<std::string> {
+      if (verb == "granted") return std::string(granted == Access::write ? "2" : "1");
       if (verb == "echo") return nlohmann::json(arguments).dump(2);
       if (verb == "wait") {
         while (!released) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -55,7 +79,13 @@ class Served {
         [] {
           return Origin{"host", 0};
         },
-        dispatch, engine, log, options);
+        dispatch,
+        [this](const CaptureRequest& request,
+               std::function<void()> wake) -> Result<std::shared_ptr<ByteSource>> {
+          captured = request;
+          return std::shared_ptr<ByteSource>(std::make_shared<Countdown>(std::move(wake)));
+        },
+        engine, log, options);
     REQUIRE(started);
     server = std::move(*started);
   }
@@ -79,6 +109,7 @@ class Served {
   Tables tables{{100'000, 256 << 20}};
   QueryEngine engine{tables, {}, [] { return Origin{"host", 0}; }};
   std::atomic<bool> released = false;
+  CaptureRequest captured;
   std::unique_ptr<ControlServer> server;
 };
 
@@ -292,14 +323,17 @@ TEST_CASE("clients above the limit are refused with a sentence") {
 
 TEST_CASE("a user without the right is refused, a member of the group is not") {
   if (geteuid() != 0) return;  // only root can become somebody else
+  // What the client may do: 0 nothing, 1 read, 2 write.
   struct Row {
     uid_t user;
     gid_t group;
-    bool permitted;
+    gid_t supplementary;
+    int granted;
   };
   const Row rows[] = {
-      {0, 0, true}, {12345, 12345, false}, {12345, 777, true}, {65534, 65534, false}};
-  Served served({.group = 777});
+      {0, 0, 0, 2},       {12345, 12345, 1, 0}, {12345, 777, 1, 1},      {12345, 778, 1, 2},
+      {12345, 1, 777, 1}, {12345, 1, 778, 2},   {65534, 65534, 65534, 0}};
+  Served served({.groups = {{"readers", 777}, {"writers", 778}}});
   REQUIRE(chmod(served.path().c_str(), 0666) == 0);
   REQUIRE(chmod(served.folder.path("").c_str(), 0755) == 0);
   for (const auto& row : rows) {
@@ -307,16 +341,59 @@ TEST_CASE("a user without the right is refused, a member of the group is not") {
     CAPTURE(row.group);
     pid_t child = fork();
     if (child == 0) {
-      if (setgroups(0, nullptr) != 0 || setgid(row.group) != 0 || setuid(row.user) != 0) _exit(9);
+      if (setgroups(1, &row.supplementary) != 0 || setgid(row.group) != 0 || setuid(row.user) != 0)
+        _exit(9);
       auto client = ControlClient::connect(served.path());
       if (!client) _exit(8);
-      auto answer = client->call("echo", {});
-      _exit(answer ? 0 : answer.error().code == EACCES ? 1 : 7);
+      auto answer = client->call("granted", {});
+      if (!answer) _exit(answer.error().code == EACCES ? 0 : 7);
+      // The core's own verbs that change something come no further than the server.
+      auto reload = ControlClient::connect(served.path())->call("reload", {});
+      const bool refused = reload.error().message ==
+                           "reload is for those who may write: be root or a member of group "
+                           "\"writers\" (control.write_group)";
+      _exit(refused == (*answer == "1") ? std::stoi(*answer) : 6);
     }
     int status = 0;
     REQUIRE(waitpid(child, &status, 0) == child);
-    CHECK(WEXITSTATUS(status) == (row.permitted ? 0 : 1));
+    CAPTURE(row.supplementary);
+    CHECK(WEXITSTATUS(status) == row.granted);
   }
+}
+
+TEST_CASE("a capture is bytes until its client has had enough") {
+  Served served;
+  const int interrupt = eventfd(0, 0);
+  std::string bytes;
+  bool begun = false;
+  const auto done = served.client().capture(
+      {.plugins = {"tracing"}, .size = 1 << 20}, [&] { begun = true; },
+      [&](std::string_view part) {
+        bytes += part;
+        const std::uint64_t one = 1;
+        if (bytes.size() == 900'000) REQUIRE(write(interrupt, &one, sizeof(one)) == sizeof(one));
+        return true;
+      },
+      std::nullopt, {interrupt});
+  close(interrupt);
+  CHECK(done);
+  CHECK(begun);
+  CHECK(bytes ==
+        std::string(300'000, '3') + std::string(300'000, '2') + std::string(300'000, '1') + "end");
+  CHECK(served.captured.plugins == std::vector<std::string>{"tracing"});
+}
+
+TEST_CASE("a capture ends when its time is over") {
+  Served served;
+  std::string bytes;
+  CHECK(served.client().capture(
+      {.plugins = {}, .size = 1 << 20}, [] {},
+      [&](std::string_view part) {
+        bytes += part;
+        return true;
+      },
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(200), {}));
+  CHECK(bytes.ends_with("1end"));
 }
 
 TEST_CASE("a client without a daemon gets a sentence that says what to do") {

@@ -344,6 +344,9 @@ class FakeHost final : public Host {
   std::size_t attached = 0;            // objects that are alive
   std::optional<Error> refuse_attach;  // attach() fails with it while set
   std::map<std::string, Verb> verbs;
+  std::uint64_t now = 3'600'000'000'000;  // what now_ns() tells: long after the events
+  std::vector<std::string> resolved;      // the names asked for last
+  std::map<IpAddress, std::vector<std::string>> addresses;  // and what addresses they have
 
   // ---- Host ----
 
@@ -355,8 +358,13 @@ class FakeHost final : public Host {
   void every(std::chrono::milliseconds, std::function<void()> tick) override {
     timers_.push_back(std::move(tick));
   }
-  void verb(const std::string& name, const std::string&, Verb verb) override {
+  void verb(const std::string& name, const std::string&, Access, Verb verb) override {
     verbs[name] = std::move(verb);
+  }
+  std::uint64_t now_ns() const override { return now; }
+  std::unique_ptr<AddressNames> resolve(std::vector<std::string> names) override {
+    resolved = std::move(names);
+    return std::make_unique<FakeAddressNames>(*this);
   }
   FakeFacts& facts() override { return facts_; }
   FakeMetrics& metrics() override { return metrics_; }
@@ -401,6 +409,18 @@ class FakeHost final : public Host {
    private:
     FakeHost& host_;
     std::vector<HookState> hooks_;
+  };
+
+  class FakeAddressNames final : public AddressNames {
+   public:
+    explicit FakeAddressNames(const FakeHost& host) : host_(host) {}
+    std::vector<std::string> of(const IpAddress& address) const override {
+      auto found = host_.addresses.find(address);
+      return found == host_.addresses.end() ? std::vector<std::string>() : found->second;
+    }
+
+   private:
+    const FakeHost& host_;
   };
 
   struct EventHandler {

@@ -190,7 +190,7 @@ TEST_CASE("a user without the right is refused, a member of the group is not") {
     int status;
   };
   const Row rows[] = {{0, 0, 200}, {12345, 12345, 403}, {12345, 777, 200}, {65534, 65534, 403}};
-  Served served({.group = 777});
+  Served served({.groups = {{"readers", 777}, {"writers", 778}}});
   REQUIRE(chmod(served.path().c_str(), 0666) == 0);
   REQUIRE(chmod(served.folder.path("").c_str(), 0755) == 0);
   for (const auto& row : rows) {

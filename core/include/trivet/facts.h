@@ -155,6 +155,7 @@ struct HostIdentity {
   std::string boot_id;       // another one with each boot
   std::uint32_t cpus = 0;    // online
   std::uint64_t memory_bytes = 0;
+  std::uint32_t daemon_pid = 0;  // of trivet's main process
 };
 
 // A network interface of the daemon's own network namespace.
@@ -170,6 +171,14 @@ struct Interface {
   bool up = false;
   bool loopback = false;
   std::vector<Address> addresses;
+};
+
+// Which of some host names an address has, by this host's resolver. Thread-safe.
+class AddressNames {
+ public:
+  virtual ~AddressNames() = default;
+  // Empty for an address that none of the names has, and until the first answers.
+  virtual std::vector<std::string> of(const IpAddress& address) const = 0;
 };
 
 // Thread-safe; owned by the core, lives as long as every plugin.

@@ -45,6 +45,9 @@ struct Event {
 // An answer to a control verb: JSON text, or an error for the person who asked.
 using Verb = std::function<Result<std::string>(const std::vector<std::string>& arguments)>;
 
+// What a verb needs of whoever asks for it: control.read_group or control.write_group.
+enum class Access { read, write };
+
 class Host {
  public:
   virtual ~Host() = default;
@@ -85,8 +88,15 @@ class Host {
 
   // Calls tick about once each period. Call in start().
   virtual void every(std::chrono::milliseconds period, std::function<void()> tick) = 0;
-  // Adds a verb to the control socket and the command line, such as "policy show". Call in start().
-  virtual void verb(const std::string& name, const std::string& help, Verb verb) = 0;
+  // Adds a verb to the control socket and the command line, such as "policy show". `access` is read
+  // if it changes nothing and tells no more than records do. Call in start().
+  virtual void verb(const std::string& name, const std::string& help, Access access, Verb verb) = 0;
+
+  // Now, CLOCK_BOOTTIME in ns: what event times compare with. In a replay the time of the capture,
+  // which no call to the kernel tells.
+  virtual std::uint64_t now_ns() const = 0;
+  // Has these names' addresses looked up, at once and again every half minute.
+  virtual std::unique_ptr<AddressNames> resolve(std::vector<std::string> names) = 0;
 
   virtual Facts& facts() = 0;
   virtual Metrics& metrics() = 0;

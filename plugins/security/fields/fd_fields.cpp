@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "security/address_names.h"
 #include "security/fields/field.h"
 
 namespace trivet::security {

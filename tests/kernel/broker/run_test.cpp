@@ -240,7 +240,7 @@ TEST_CASE("a control socket in use is refused, a stale one replaced") {
   ::close(other);
   CHECK(broker::launch(with_socket, quiet).has_value());
   CHECK(std::filesystem::is_empty(folder.path));
-  with_socket.control_group = "no-such-group";
+  with_socket.write_group = "no-such-group";
   CHECK(!broker::launch(with_socket, quiet));
 }
 

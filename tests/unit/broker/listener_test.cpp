@@ -33,7 +33,7 @@ struct Folder {
 
 Result<Listener> open(const std::string& path) {
   TrustedFiles folders({0}, {});
-  return Listener::open("control", path, "root", folders);
+  return Listener::open("control", path, {"root", "root"}, folders);
 }
 
 // Leaves a socket behind as a process that was killed does.
