@@ -261,6 +261,9 @@ std::vector<HookState> Daemon::core_hooks() const {
 
 void Daemon::stop() {
   // Against the direction of the data's way: nobody is handed anything that has gone already.
+  // Queries are cancelled here, but nothing that is kept waits for them to end.
+  auto api_queries = api_ ? api_->queries() : nullptr;
+  auto control_queries = control_ ? control_->queries() : nullptr;
   api_.reset();
   control_.reset();
   if (reader_thread_.joinable()) {
@@ -273,6 +276,8 @@ void Daemon::stop() {
     tables_->seal_all();
     spill_->finish(kSpillPatience);
   }
+  api_queries.reset();
+  control_queries.reset();
   printer_.reset();
   sockets_.reset();
   if (lifecycle_) (void)broker_.unload(lifecycle_->handle);
