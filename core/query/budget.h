@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// How much memory one query may take. A query runs on one thread from start to end: what SQLite and
-// the tables allocate on that thread is charged to the budget in force there.
+// How much memory one query may take, and how long. A query runs on one thread from start to end:
+// what SQLite and the tables allocate on that thread is charged to the budget in force there.
 #pragma once
 
 #include <cstddef>
+#include <functional>
 
 namespace trivet {
 
 class Budget {
  public:
-  // In force on this thread until it ends; they do not nest.
-  explicit Budget(std::size_t bytes);
+  // In force on this thread until it ends; they do not nest. SQLite gets no memory any more once
+  // `over` is true: it reads statements, plans and formats text without a look at anything else.
+  Budget(std::size_t bytes, std::function<bool()> over);
   ~Budget();
   Budget(const Budget&) = delete;
 
@@ -24,9 +26,13 @@ class Budget {
   std::size_t left() const { return bytes_ - used_; }
   // Whether anything was ever refused.
   bool exceeded() const { return exceeded_; }
+  // Whether SQLite may allocate so much yet: asks `over` before a large piece, and now and then.
+  bool in_time(std::size_t bytes);
 
  private:
   const std::size_t bytes_;
+  const std::function<bool()> over_;
+  unsigned small_pieces_ = 0;  // since `over` was asked
   std::size_t used_ = 0;
   bool exceeded_ = false;
 };

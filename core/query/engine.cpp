@@ -59,11 +59,10 @@ Result<void> QueryEngine::run(const std::string& sql, RowSink& sink,
   const auto end = Clock::now() + std::chrono::nanoseconds(limits.time_ns);
   const auto late = [end] { return Clock::now() >= end; };
   sink.set_deadline(end);
-  Budget budget(limits.memory_bytes);
+  const auto over = [&cancelled, late] { return cancelled || late(); };
+  Budget budget(limits.memory_bytes, over);
   // An aggregate may tell only at its end that it got no memory.
-  const auto stopped = [&cancelled, &budget, late] {
-    return cancelled || budget.exceeded() || late();
-  };
+  const auto stopped = [&budget, over] { return budget.exceeded() || over(); };
 
   const Origin origin = origin_();  // one for the whole query
   std::vector<TableModule> modules;
@@ -91,19 +90,20 @@ Result<void> QueryEngine::run(const std::string& sql, RowSink& sink,
   } catch (const std::bad_alloc&) {
     done = Error{"out of memory"};
   }
-  if (budget.exceeded() && !cancelled && (!done || !*done)) {
+  if (cancelled || (done && *done)) return {};
+  if (budget.exceeded()) {
     return Error{"the query needs more than " + std::to_string(limits.memory_bytes >> 20) +
                      " MiB of memory: ask for fewer rows or columns, or raise "
                      "query.max_memory_bytes",
                  ENOMEM};
   }
-  if (!done) return std::move(done).error();
-  if (!*done && !cancelled && late()) {
+  if (late()) {
     return Error{"the query took longer than " + seconds(limits.time_ns) +
                      ": ask for a shorter time or fewer tables, or " +
                      (limits.time_ns < most_ns ? "give it more" : "raise query.max_time_s"),
                  ETIME};
   }
+  if (!done) return std::move(done).error();
   return {};
 }
 

@@ -147,6 +147,10 @@ TEST_CASE("a query can only read, and only trivet's tables") {
   CHECK(asked.ask("SELECT 1;  -- done") == Rows{{"1"}});
   CHECK(asked.error("SELECT 1; SELECT 2").find("one statement") != std::string::npos);
   CHECK(asked.error("").find("empty") != std::string::npos);
+  // Not what SQLite would take for the whole of it.
+  CHECK(asked.error(std::string("SELECT 1\0, 2", 12)) ==
+        "error: a statement is text without NUL bytes: take away the one behind character 8");
+  CHECK(asked.error(std::string("SELECT 1\0", 9)).find("NUL") != std::string::npos);
 }
 
 TEST_CASE("an error says what to write instead") {
@@ -155,6 +159,13 @@ TEST_CASE("an error says what to write instead") {
   CHECK(asked.error("SELECT pth FROM http_requests").find("did you mean path?") !=
         std::string::npos);
   CHECK(asked.error("SELECT pth FROM http_requests").find("at character 8") != std::string::npos);
+  for (const std::string table : {"dbstat", "sqlite_stmt", "pragma_database_list", "sqlite_master",
+                                  "pragma_table_info('flows')"}) {
+    CAPTURE(table);
+    const auto error = asked.error("SELECT * FROM " + table);
+    CHECK(error.starts_with("error: there is no table "));
+    CHECK(error.find("SELECT DISTINCT table_name FROM columns") != std::string::npos);
+  }
   CHECK(asked.error("SELEC 1").find("syntax error") != std::string::npos);
   CHECK(asked.error(std::string(kMaxStatementBytes + 1, ' ')).starts_with("error: "));
 }
@@ -178,6 +189,49 @@ TEST_CASE("a query ends at its limits of time and memory, and when it is cancell
   });
   CHECK(asked.engine.run(endless + "count(*) FROM n", kept, cancelled));
   CHECK(kept.rows.empty());
+}
+
+TEST_CASE("no single call of a function escapes a query's limits") {
+  Asked asked;
+  const std::string many = "printf('%.*c', 30000000, 'a')", pattern = "printf('%.*c', 900, 'a')",
+                    bytes = "replace(printf('%.*c', 4000000, 'a'), 'a', CAST(x'80' AS TEXT))";
+  std::string doubled = "WITH t0 AS (SELECT 1 AS x)";
+  for (int i = 1; i <= 40; ++i) {
+    const auto before = "t" + std::to_string(i - 1);
+    doubled +=
+        ", t" + std::to_string(i) + " AS (SELECT a.x FROM " + before + " a, " + before + " b)";
+  }
+  struct Row {
+    std::string sql, answer;  // its beginning
+  };
+  const std::string late = "error: the query took longer than 0.2 s";
+  const Row rows[] = {
+      {"SELECT instr(" + many + ", printf('%.*c', 1000000, 'a') || 'b')", "0"},
+      {"SELECT instr(" + bytes + ", " + bytes + " || 'b')", "0"},
+      {"SELECT length(replace(" + many + ", printf('%.*c', 1000000, 'a') || 'b', 'c'))",
+       "30000000"},
+      {"SELECT " + many + " LIKE '%' || " + pattern + " || 'b%'",
+       "error: LIKE or GLOB takes too long"},
+      {"SELECT " + many + " LIKE '%' || " + pattern + " || 'b%' ESCAPE '\\'",
+       "error: LIKE or GLOB takes too long"},
+      {"SELECT " + many + " GLOB '*' || " + pattern + " || 'b*'",
+       "error: LIKE or GLOB takes too long"},
+      {"SELECT trim(" + many + ", replace(" + pattern + ", 'a', 'b') || 'a')",
+       "error: trim() takes too long"},
+      {"SELECT trim(" + many + ", " + many + ")", "error: trim() takes away at most"},
+      {"SELECT json_patch('{}', '{}')", "error: the function json_patch() cannot be used here"},
+      {"SELECT printf(replace(printf('%.*c', 10000, 'a'), 'a', '%.30000000g'))", late},
+      {doubled + " SELECT count(*) FROM t40", late},
+  };
+  for (const auto& [sql, answer] : rows) {
+    CAPTURE(sql);
+    asked.engine.set_limits({.time_ns = answer == late ? 200'000'000u : 60'000'000'000u});
+    timespec begin{}, end{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+    CHECK(asked.error(sql).starts_with(answer));
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+    CHECK(end.tv_sec - begin.tv_sec < 10);
+  }
 }
 
 TEST_CASE("processes join with the records of theirs") {
