@@ -26,7 +26,8 @@ class Budget {
   std::size_t left() const { return bytes_ - used_; }
   // Whether anything was ever refused.
   bool exceeded() const { return exceeded_; }
-  // Whether SQLite may allocate so much yet: asks `over` before a large piece, and now and then.
+  // Whether there is time for so many bytes more, or so many steps: asks `over` before many, and
+  // now and then.
   bool in_time(std::size_t bytes);
 
  private:

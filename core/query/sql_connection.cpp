@@ -15,8 +15,9 @@
 namespace trivet {
 namespace {
 
-// Instructions of SQLite's machine between two looks at whether to stop: some 50 microseconds.
-constexpr int kInstructionsBetweenLooks = 4000;
+// Instructions of SQLite's machine between two looks at whether to stop: some two microseconds, of
+// which a look takes a fiftieth. Each may be a call that takes much longer.
+constexpr int kInstructionsBetweenLooks = 200;
 
 // More than a row of an answer may have: that is refused with a better sentence.
 constexpr int kMaxValueBytes = 64 << 20;

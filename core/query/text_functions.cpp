@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "query/budget.h"
+
 namespace trivet {
 namespace {
 
@@ -36,6 +38,14 @@ std::string_view bytes_of(sqlite3_value* value) {
   return {bytes ? bytes : "", static_cast<std::size_t>(sqlite3_value_bytes(value))};
 }
 
+// Whether there is time for a call of so many steps: SQLite itself looks between some calls only.
+bool in_time(sqlite3_context* context, std::size_t steps) {
+  Budget* budget = Budget::current();
+  if (!budget || budget->in_time(steps)) return true;
+  sqlite3_result_error_code(context, SQLITE_INTERRUPT);
+  return false;
+}
+
 bool begins_character(char byte) {
   return (static_cast<unsigned char>(byte) & 0xc0) != 0x80;
 }
@@ -53,6 +63,7 @@ void instr(sqlite3_context* context, int, sqlite3_value** arguments) {
   const bool blobs = is(arguments[0], SQLITE_BLOB) && is(arguments[1], SQLITE_BLOB);
   const std::string_view text = bytes_of(arguments[0]), part = bytes_of(arguments[1]);
   if (!text.data() || !part.data()) return sqlite3_result_error_nomem(context);
+  if (!in_time(context, text.size())) return;
   std::size_t at = 0;
   if (blobs || part.empty() || begins_character(part[0])) {
     at = part.empty() ? 0 : find(text, part);
@@ -74,6 +85,7 @@ void replace(sqlite3_context* context, int, sqlite3_value** arguments) {
   const std::string_view part = text_of(arguments[1]);
   if (!part.data()) return;
   if (part.empty() || part[0] == 0) return sqlite3_result_value(context, arguments[0]);
+  if (!in_time(context, text.size())) return;
   const std::string_view by = text_of(arguments[2]);
   if (!by.data()) return;
 
@@ -134,6 +146,7 @@ void match(sqlite3_context* context, int count, sqlite3_value** arguments) {
                                 "for words with instr()",
                                 -1);
   }
+  if (!in_time(context, pattern.size() * text.size())) return;
   const bool glob = reinterpret_cast<std::uintptr_t>(sqlite3_user_data(context)) == kGlob;
   const int differs = glob ? sqlite3_strglob(pattern.data(), text.data())
                            : sqlite3_strlike(pattern.data(), text.data(), escape);
@@ -165,6 +178,7 @@ void trim(sqlite3_context* context, int, sqlite3_value** arguments) {
     return sqlite3_result_error(
         context, "trim() takes away at most 1000 bytes' characters: name fewer of them", -1);
   }
+  if (!in_time(context, text.size())) return;
   const auto trimmed = characters(these);
   std::uint64_t steps = 0;
   const auto sides = reinterpret_cast<std::uintptr_t>(sqlite3_user_data(context));

@@ -22,6 +22,9 @@ using Rows = std::vector<std::vector<std::string>>;
 // 2026-03-01T12:00:00Z at boot.
 constexpr std::int64_t kBoot = 1'772'366'400'000'000'000;
 
+const std::string kForever =
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT ";
+
 struct Asked {
   Tables tables{{100'000, 256 << 20}};
   FakeFacts facts;
@@ -172,13 +175,13 @@ TEST_CASE("an error says what to write instead") {
 
 TEST_CASE("a query ends at its limits of time and memory, and when it is cancelled") {
   Asked asked;
-  const std::string endless =
-      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT ";
   asked.engine.set_limits({.memory_bytes = 8 << 20, .time_ns = 50'000'000});
-  CHECK(asked.error(endless + "count(*) FROM n").find("took longer than 0 s") != std::string::npos);
+  CHECK(asked.error(kForever + "count(*) FROM n").find("took longer than 0 s") !=
+        std::string::npos);
   asked.engine.set_limits({.memory_bytes = 8 << 20, .time_ns = 60'000'000'000});
-  CHECK(asked.error(endless + "group_concat(i) FROM n").find("MiB of memory") != std::string::npos);
-  CHECK(asked.error(endless + "p50(i) FROM n").find("MiB of memory") != std::string::npos);
+  CHECK(asked.error(kForever + "group_concat(i) FROM n").find("MiB of memory") !=
+        std::string::npos);
+  CHECK(asked.error(kForever + "p50(i) FROM n").find("MiB of memory") != std::string::npos);
 
   asked.engine.set_limits({});
   KeptRows kept;
@@ -187,7 +190,7 @@ TEST_CASE("a query ends at its limits of time and memory, and when it is cancell
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     cancelled = true;
   });
-  CHECK(asked.engine.run(endless + "count(*) FROM n", kept, cancelled));
+  CHECK(asked.engine.run(kForever + "count(*) FROM n", kept, cancelled));
   CHECK(kept.rows.empty());
 }
 
@@ -221,6 +224,10 @@ TEST_CASE("no single call of a function escapes a query's limits") {
       {"SELECT trim(" + many + ", " + many + ")", "error: trim() takes away at most"},
       {"SELECT json_patch('{}', '{}')", "error: the function json_patch() cannot be used here"},
       {"SELECT printf(replace(printf('%.*c', 10000, 'a'), 'a', '%.30000000g'))", late},
+      {kForever + "count(" + many + " LIKE '%aaaaaaaaaaaaa' || i || '%') FROM n", late},
+      {kForever + "count(instr(" + many + ", 'b' || i)) FROM n", late},
+      {kForever + "count(trim(" + many + ", 'ab' || i)) FROM n", late},
+      {kForever + "count(length(" + many + ") + i) FROM n", late},
       {doubled + " SELECT count(*) FROM t40", late},
   };
   for (const auto& [sql, answer] : rows) {
