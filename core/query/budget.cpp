@@ -88,6 +88,7 @@ bool Budget::charge(std::size_t bytes) {
     return false;
   }
   used_ += bytes;
+  most_ = std::max(most_, used_);
   return true;
 }
 

@@ -23,6 +23,8 @@ class Budget {
   bool charge(std::size_t bytes);
   void release(std::size_t bytes);
   std::size_t bytes() const { return bytes_; }
+  // The most that was charged at a time.
+  std::size_t most() const { return most_; }
   std::size_t left() const { return bytes_ - used_; }
   // Whether anything was ever refused.
   bool exceeded() const { return exceeded_; }
@@ -34,7 +36,7 @@ class Budget {
   const std::size_t bytes_;
   const std::function<bool()> over_;
   unsigned small_pieces_ = 0;  // since `over` was asked
-  std::size_t used_ = 0;
+  std::size_t used_ = 0, most_ = 0;
   bool exceeded_ = false;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "query/engine.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -33,6 +35,27 @@ std::vector<TablePart> listed(const LiveTable& table) {
   return parts;
 }
 
+// Of one query, from which on its memory is worth giving back.
+constexpr std::size_t kMuch = 8 << 20;
+
+// The C library keeps what queries have freed, in pieces between what others hold: the last query
+// to end gives it back to the system.
+class Running {
+ public:
+  Running(std::atomic<unsigned>& running, std::atomic<bool>& took_much)
+      : running_(running), took_much_(took_much) {
+    ++running_;
+  }
+  ~Running() {
+    if (--running_ == 0 && took_much_.exchange(false)) malloc_trim(0);
+  }
+  Running(const Running&) = delete;
+
+ private:
+  std::atomic<unsigned>& running_;
+  std::atomic<bool>& took_much_;
+};
+
 std::string seconds(std::uint64_t ns) {
   const auto tenths = ns / 100'000'000;
   return std::to_string(tenths / 10) + (tenths % 10 ? "." + std::to_string(tenths % 10) : "") +
@@ -59,6 +82,7 @@ Result<void> QueryEngine::run(const std::string& sql, RowSink& sink,
   const auto end = Clock::now() + std::chrono::nanoseconds(limits.time_ns);
   const auto late = [end] { return Clock::now() >= end; };
   sink.set_deadline(end);
+  const Running running(running_, took_much_);  // its end is the last thing
   const auto over = [&cancelled, late] { return cancelled || late(); };
   Budget budget(limits.memory_bytes, over);
   // An aggregate may tell only at its end that it got no memory.
@@ -90,6 +114,7 @@ Result<void> QueryEngine::run(const std::string& sql, RowSink& sink,
   } catch (const std::bad_alloc&) {
     done = Error{"out of memory"};
   }
+  if (budget.most() >= kMuch) took_much_ = true;
   if (cancelled || (done && *done)) return {};
   if (budget.exceeded()) {
     return Error{"the query needs more than " + std::to_string(limits.memory_bytes >> 20) +
