@@ -52,7 +52,7 @@ class ControlServer::Loop {
         log_(log),
         options_(options),
         capture_(std::move(capture)),
-        queries_(queries, options.max_queries),
+        queries_(std::make_shared<QueryRunner>(queries, options.max_queries)),
         verbs_(std::move(dispatch), [event = wake_] { signal(*event); }),
         thread_([this] { run(); }) {}
 
@@ -65,6 +65,7 @@ class ControlServer::Loop {
     close(epoll_);
   }
 
+  std::shared_ptr<const void> queries() const { return queries_; }
   ControlCounts counts() const { return {clients_, requests_, refused_, dropped_rows_}; }
 
  private:
@@ -216,8 +217,8 @@ class ControlServer::Loop {
     } else if (request->observe) {
       observe(connection, *request->observe);
     } else if (request->query) {
-      auto job = queries_.start(std::move(*request->query), 0, write_rows(),
-                                [event = wake_] { signal(*event); });
+      auto job = queries_->start(std::move(*request->query), 0, write_rows(),
+                                 [event = wake_] { signal(*event); });
       if (job) {
         connection.answer(std::move(*job));
       } else {
@@ -269,7 +270,7 @@ class ControlServer::Loop {
   std::uint64_t next_id_ = kFirstClient;
   bool accepting_ = true;
 
-  QueryRunner queries_;
+  const std::shared_ptr<QueryRunner> queries_;
   VerbRunner verbs_;
   std::thread thread_;
 };
@@ -296,6 +297,10 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(int listener, Tables
 ControlServer::ControlServer(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
 
 ControlServer::~ControlServer() = default;
+
+std::shared_ptr<const void> ControlServer::queries() const {
+  return loop_->queries();
+}
 
 ControlCounts ControlServer::counts() const {
   return loop_->counts();

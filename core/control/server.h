@@ -56,9 +56,14 @@ class ControlServer {
                                                       BeginCapture capture,
                                                       const QueryEngine& queries, Log& log,
                                                       const ControlOptions& options);
-  // Closes all connections and joins all threads, waiting for a verb that is running.
+  // Closes all connections and joins all threads, waiting for a verb that is running and for
+  // queries to end.
   ~ControlServer();
   ControlServer(const ControlServer&) = delete;
+
+  // While somebody holds this, the server's end cancels its queries and does not wait for them: the
+  // last holder's release does.
+  std::shared_ptr<const void> queries() const;
 
   // Any thread.
   ControlCounts counts() const;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/daemon.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
@@ -38,6 +39,9 @@ constexpr std::uint64_t kPublishNs = 1'000'000'000;
 constexpr std::chrono::seconds kSpillPatience{5};
 // And for outputs to hand over what waits: both fit what the broker waits for main.
 constexpr std::chrono::seconds kOutputPatience{3};
+
+// Bytes from which on a block of memory is a mapping of its own.
+constexpr int kOwnMapping = 1 << 20;
 
 std::uint64_t boot_now_ns() {
   timespec now{};
@@ -109,6 +113,9 @@ int Daemon::run() {
 }
 
 Result<void> Daemon::start() {
+  // Large blocks, such as rows with bodies, go back to the system as soon as they are freed: by
+  // itself the C library would keep any size in its heaps that it has seen freed once.
+  mallopt(M_MMAP_THRESHOLD, kOwnMapping);
   auto loop = MainLoop::create();
   if (!loop) return loop.error();
   loop_ = std::move(*loop);
@@ -278,6 +285,9 @@ std::vector<HookState> Daemon::core_hooks() const {
 
 void Daemon::stop() {
   // Against the direction of the data's way: nobody is handed anything that has gone already.
+  // Queries are cancelled here, but nothing that is kept waits for them to end.
+  auto api_queries = api_ ? api_->queries() : nullptr;
+  auto control_queries = control_ ? control_->queries() : nullptr;
   api_.reset();
   control_.reset();
   if (reader_thread_.joinable()) {
@@ -290,6 +300,8 @@ void Daemon::stop() {
     tables_->seal_all();
     spill_->finish(kSpillPatience);
   }
+  api_queries.reset();
+  control_queries.reset();
   printer_.reset();
   sockets_.reset();
   if (lifecycle_) (void)broker_.unload(lifecycle_->handle);

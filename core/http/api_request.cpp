@@ -109,10 +109,11 @@ Result<void> read_json(const std::string& body, Parameters& parameters) {
   for (const auto& [name, value] : json.items()) {
     if (value.is_string()) {
       parameters.emplace_back(name, value.get<std::string>());
-    } else if (value.is_number()) {
+    } else if (value.is_number() && name != "sql") {
       parameters.emplace_back(name, value.dump());
     } else {
-      return Error{"\"" + printable(name) + "\" in the body must be a string or a number"};
+      return Error{"\"" + printable(name) + "\" in the body must be a text" +
+                   (name == "sql" ? "" : " or a number")};
     }
   }
   return {};

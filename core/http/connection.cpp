@@ -175,7 +175,7 @@ void ApiConnection::start_query(const ApiRequest& request) {
   auto text = format_ == RowFormat::csv          ? csv_lines()
               : format_ == RowFormat::json_array ? json_array()
                                                  : json_lines();
-  auto job = service_.queries.start(request.sql, request.time_ns, std::move(text), waker());
+  auto job = service_.queries->start(request.sql, request.time_ns, std::move(text), waker());
   if (!job) return refuse({status_of(job.error()), job.error()});
   query_ = std::move(*job);
   source_ = Source::query;

@@ -29,7 +29,7 @@ struct ApiService {
   ApiSources sources;
   ApiOptions options;
   std::string token;
-  QueryRunner queries;
+  std::shared_ptr<QueryRunner> queries;
 };
 
 class ApiConnection : public std::enable_shared_from_this<ApiConnection> {

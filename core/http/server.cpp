@@ -74,7 +74,11 @@ void set_up_tcp(int socket) {
 class ApiServer::Loop {
  public:
   Loop(std::shared_ptr<asio::io_context> io, const ApiSources& sources, const ApiOptions& options)
-      : service_{std::move(io), sources, options, {}, {sources.queries, options.max_queries}} {}
+      : service_{std::move(io),
+                 sources,
+                 options,
+                 {},
+                 std::make_shared<QueryRunner>(sources.queries, options.max_queries)} {}
 
   ~Loop() {
     if (thread_.joinable()) {
@@ -129,6 +133,7 @@ class ApiServer::Loop {
     });
   }
 
+  std::shared_ptr<const void> queries() const { return service_.queries; }
   std::uint16_t port() const { return port_; }
 
   void set_token(std::string token) {
@@ -246,6 +251,10 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(ApiListeners listeners,
 ApiServer::ApiServer(std::unique_ptr<Loop> loop) : loop_(std::move(loop)) {}
 
 ApiServer::~ApiServer() = default;
+
+std::shared_ptr<const void> ApiServer::queries() const {
+  return loop_->queries();
+}
 
 std::uint16_t ApiServer::port() const {
   return loop_->port();

@@ -60,10 +60,13 @@ class ApiServer {
   // Error if the address cannot be had.
   static Result<std::unique_ptr<ApiServer>> start(ApiListeners listeners, const ApiSources& sources,
                                                   const ApiOptions& options);
-  // Closes all connections and joins all threads.
+  // Closes all connections and joins all threads, waiting for queries to end.
   ~ApiServer();
   ApiServer(const ApiServer&) = delete;
 
+  // While somebody holds this, the server's end cancels its queries and does not wait for them: the
+  // last holder's release does.
+  std::shared_ptr<const void> queries() const;
   // Of the TCP address; 0 if there is none.
   std::uint16_t port() const;
   // From now on clients of the address must send this one. Any thread.

@@ -7,18 +7,24 @@
 #include <algorithm>
 #include <cstdlib>
 #include <mutex>
+#include <utility>
 
 namespace trivet {
 namespace {
 
 thread_local Budget* budget_in_force = nullptr;
 
+// To ask for the time costs about as much as one of these allocations.
+constexpr std::size_t kLargePiece = 16 << 10;
+constexpr unsigned kPiecesBetweenLooks = 256;
+
 void* allocate(int bytes) {
   Budget* budget = Budget::current();
-  if (budget && !budget->charge(static_cast<std::size_t>(bytes))) return nullptr;
-  void* memory = std::malloc(static_cast<std::size_t>(bytes));
+  const auto wanted = static_cast<std::size_t>(bytes);
+  if (budget && (!budget->in_time(wanted) || !budget->charge(wanted))) return nullptr;
+  void* memory = std::malloc(wanted);
   if (!budget) return memory;
-  budget->release(static_cast<std::size_t>(bytes));
+  budget->release(wanted);
   if (memory && !budget->charge(malloc_usable_size(memory))) {
     std::free(memory);
     return nullptr;
@@ -34,7 +40,9 @@ void release(void* memory) {
 void* reallocate(void* memory, int bytes) {
   Budget* budget = Budget::current();
   const std::size_t before = malloc_usable_size(memory), wanted = static_cast<std::size_t>(bytes);
-  if (budget && wanted > before && !budget->charge(wanted - before)) return nullptr;
+  if (budget && wanted > before && (!budget->in_time(wanted) || !budget->charge(wanted - before))) {
+    return nullptr;
+  }
   void* moved = std::realloc(memory, wanted);
   if (!budget) return moved;
   if (wanted > before) budget->release(wanted - before);
@@ -61,7 +69,8 @@ void shut_down(void*) {}
 
 }  // namespace
 
-Budget::Budget(std::size_t bytes) : bytes_(bytes) {
+Budget::Budget(std::size_t bytes, std::function<bool()> over)
+    : bytes_(bytes), over_(std::move(over)) {
   budget_in_force = this;
 }
 
@@ -79,7 +88,14 @@ bool Budget::charge(std::size_t bytes) {
     return false;
   }
   used_ += bytes;
+  most_ = std::max(most_, used_);
   return true;
+}
+
+bool Budget::in_time(std::size_t bytes) {
+  if (bytes < kLargePiece && ++small_pieces_ < kPiecesBetweenLooks) return true;
+  small_pieces_ = 0;
+  return !over_();
 }
 
 // SQLite may free what it allocated before the budget was in force.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "query/engine.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -33,6 +35,27 @@ std::vector<TablePart> listed(const LiveTable& table) {
   return parts;
 }
 
+// Of one query, from which on its memory is worth giving back.
+constexpr std::size_t kMuch = 8 << 20;
+
+// The C library keeps what queries have freed, in pieces between what others hold: the last query
+// to end gives it back to the system.
+class Running {
+ public:
+  Running(std::atomic<unsigned>& running, std::atomic<bool>& took_much)
+      : running_(running), took_much_(took_much) {
+    ++running_;
+  }
+  ~Running() {
+    if (--running_ == 0 && took_much_.exchange(false)) malloc_trim(0);
+  }
+  Running(const Running&) = delete;
+
+ private:
+  std::atomic<unsigned>& running_;
+  std::atomic<bool>& took_much_;
+};
+
 std::string seconds(std::uint64_t ns) {
   const auto tenths = ns / 100'000'000;
   return std::to_string(tenths / 10) + (tenths % 10 ? "." + std::to_string(tenths % 10) : "") +
@@ -59,11 +82,11 @@ Result<void> QueryEngine::run(const std::string& sql, RowSink& sink,
   const auto end = Clock::now() + std::chrono::nanoseconds(limits.time_ns);
   const auto late = [end] { return Clock::now() >= end; };
   sink.set_deadline(end);
-  Budget budget(limits.memory_bytes);
+  const Running running(running_, took_much_);  // its end is the last thing
+  const auto over = [&cancelled, late] { return cancelled || late(); };
+  Budget budget(limits.memory_bytes, over);
   // An aggregate may tell only at its end that it got no memory.
-  const auto stopped = [&cancelled, &budget, late] {
-    return cancelled || budget.exceeded() || late();
-  };
+  const auto stopped = [&budget, over] { return budget.exceeded() || over(); };
 
   const Origin origin = origin_();  // one for the whole query
   std::vector<TableModule> modules;
@@ -91,19 +114,21 @@ Result<void> QueryEngine::run(const std::string& sql, RowSink& sink,
   } catch (const std::bad_alloc&) {
     done = Error{"out of memory"};
   }
-  if (budget.exceeded() && !cancelled && (!done || !*done)) {
+  if (budget.most() >= kMuch) took_much_ = true;
+  if (cancelled || (done && *done)) return {};
+  if (budget.exceeded()) {
     return Error{"the query needs more than " + std::to_string(limits.memory_bytes >> 20) +
                      " MiB of memory: ask for fewer rows or columns, or raise "
                      "query.max_memory_bytes",
                  ENOMEM};
   }
-  if (!done) return std::move(done).error();
-  if (!*done && !cancelled && late()) {
+  if (late()) {
     return Error{"the query took longer than " + seconds(limits.time_ns) +
                      ": ask for a shorter time or fewer tables, or " +
                      (limits.time_ns < most_ns ? "give it more" : "raise query.max_time_s"),
                  ETIME};
   }
+  if (!done) return std::move(done).error();
   return {};
 }
 

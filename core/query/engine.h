@@ -51,6 +51,8 @@ class QueryEngine {
   const OriginNow origin_;
   std::atomic<std::size_t> memory_bytes_;
   std::atomic<std::uint64_t> time_ns_;
+  mutable std::atomic<unsigned> running_ = 0;
+  mutable std::atomic<bool> took_much_ = false;  // one that ran since none did
 };
 
 }  // namespace trivet

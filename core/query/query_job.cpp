@@ -14,6 +14,11 @@ constexpr std::size_t kMaxReadyBytes = 1 << 20;
 // Two bodies of the largest size that is recorded fit into one row.
 constexpr std::size_t kMaxRowBytes = 33 << 20;
 
+// The job may stay for long when its query has ended; clear() alone would keep the memory.
+void give_back(std::string& text) {
+  std::string().swap(text);
+}
+
 }  // namespace
 
 bool QueryJob::take(std::string& out) {
@@ -22,7 +27,7 @@ bool QueryJob::take(std::string& out) {
     std::lock_guard lock(mutex_);
     more = !finished_;
     out += ready_;
-    ready_.clear();
+    more ? ready_.clear() : give_back(ready_);
   }
   taken_.notify_one();
   return more;
@@ -32,6 +37,7 @@ void QueryJob::cancel() {
   {
     std::lock_guard lock(mutex_);
     cancelled_ = true;
+    give_back(ready_);
   }
   taken_.notify_one();
 }
@@ -63,7 +69,8 @@ void QueryJob::finish(Result<void> result) {
   {
     // Whoever still reads gets it; the query has ended and waits for nobody.
     std::lock_guard lock(mutex_);
-    ready_ += written_;
+    if (!cancelled_) ready_ += written_;
+    give_back(written_);
     result_ = std::move(result);
     finished_ = true;
   }

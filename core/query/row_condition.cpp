@@ -62,18 +62,18 @@ Result<std::vector<bool>> select(const std::string& condition, const RecordSchem
   const std::string before = "SELECT rowid FROM " + std::string(schema.table) + " WHERE (";
   Passing passing(rows);
   limit_sqlite_memory();
-  const Budget budget(kMemoryBytes);
+  const Budget budget(kMemoryBytes, stopped);
   try {
     auto connection = SqlConnection::open(modules, stopped);
-    if (!connection) return std::move(connection).error();
     // A comment at the end of the condition must not hide the bracket.
-    const auto done = (*connection)->select(before + condition + "\n)", passing);
-    if (!done) return as_written(done.error(), before.size());
-    if (!*done) return Error{"the condition could not be judged within a second"};
+    const auto done = connection ? (*connection)->select(before + condition + "\n)", passing)
+                                 : Result<bool>(connection.error());
+    if (done && *done) return passing.take();
+    if (done || stopped()) return Error{"the condition could not be judged within a second"};
+    return as_written(done.error(), before.size());
   } catch (const std::bad_alloc&) {
     return Error{"the condition needs too much memory"};
   }
-  return passing.take();
 }
 
 }  // namespace

@@ -8,27 +8,32 @@
 
 #include "query/engine.h"
 #include "query/percentile.h"
+#include "query/text_functions.h"
 #include "text/escape.h"
 #include "trivet/config.h"
 
 namespace trivet {
 namespace {
 
-// Instructions of SQLite's machine between two looks at whether to stop: some 50 microseconds.
-constexpr int kInstructionsBetweenLooks = 4000;
+// Instructions of SQLite's machine between two looks at whether to stop: some two microseconds, of
+// which a look takes a fiftieth. Each may be a call that takes much longer.
+constexpr int kInstructionsBetweenLooks = 200;
+
+// More than a row of an answer may have: that is refused with a better sentence.
+constexpr int kMaxValueBytes = 64 << 20;
 
 struct Limit {
   int id;
   int value;
 };
 // What nobody needs in order to ask, and what keeps one statement from being a program.
-constexpr Limit kLimits[] = {{SQLITE_LIMIT_LENGTH, 64 << 20},
+constexpr Limit kLimits[] = {{SQLITE_LIMIT_LENGTH, kMaxValueBytes},
                              {SQLITE_LIMIT_SQL_LENGTH, static_cast<int>(kMaxStatementBytes)},
                              {SQLITE_LIMIT_COLUMN, 1000},
                              {SQLITE_LIMIT_EXPR_DEPTH, 100},
                              {SQLITE_LIMIT_COMPOUND_SELECT, 50},
                              {SQLITE_LIMIT_VDBE_OP, 100'000},
-                             {SQLITE_LIMIT_FUNCTION_ARG, 100},
+                             {SQLITE_LIMIT_FUNCTION_ARG, 64},
                              {SQLITE_LIMIT_ATTACHED, 0},
                              {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000},
                              {SQLITE_LIMIT_VARIABLE_NUMBER, 0},
@@ -37,10 +42,11 @@ constexpr Limit kLimits[] = {{SQLITE_LIMIT_LENGTH, 64 << 20},
 
 // SQLite's own table-valued functions that are of use here: for columns that hold JSON.
 constexpr std::string_view kUsefulTables[] = {"json_each", "json_tree"};
-// Functions that reach beyond the query, or that make it large out of nothing.
-constexpr std::string_view kRefusedFunctions[] = {
-    "load_extension", "fts3_tokenizer", "sqlite_log", "zeroblob",
-    "randomblob",     "writefile",      "readfile",   "edit"};
+// Functions that reach beyond the query, that make it large out of nothing, or one call of which
+// may take minutes.
+constexpr std::string_view kRefusedFunctions[] = {"load_extension", "fts3_tokenizer", "sqlite_log",
+                                                  "zeroblob",       "randomblob",     "writefile",
+                                                  "readfile",       "edit",           "json_patch"};
 
 int compare(void*, int left_bytes, const void* left, int right_bytes, const void* right) {
   return compare_moments({static_cast<const char*>(left), static_cast<std::size_t>(left_bytes)},
@@ -67,6 +73,11 @@ struct Finalize {
   void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
 };
 using Statement = std::unique_ptr<sqlite3_stmt, Finalize>;
+
+Error no_table(std::string_view name) {
+  return Error{"there is no table " + std::string(name) +
+               " here: \"SELECT DISTINCT table_name FROM columns\" lists those there are"};
+}
 
 // The word behind a prefix of SQLite's message; empty if the message is another one.
 std::string named_in(const std::string& message, std::string_view prefix) {
@@ -103,6 +114,7 @@ Result<std::unique_ptr<SqlConnection>> SqlConnection::open(std::vector<TableModu
     also(sqlite3_exec(connection, "PRAGMA temp_store = MEMORY", nullptr, nullptr, nullptr));
     also(sqlite3_create_collation(connection, kMomentCollation, SQLITE_UTF8, nullptr, compare));
     also(add_percentiles(connection));
+    also(add_text_functions(connection));
     for (auto& module : modules) also(add_table(connection, module));
     // What the authorizer would take for a write is done once before it is there.
     also(sqlite3_exec(connection, "SELECT 1 FROM json_each('[]'), json_tree('[]')", nullptr,
@@ -133,8 +145,7 @@ int SqlConnection::authorize(void* data, int action, const char* first, const ch
       // Without a column it may be the name of a WITH clause, and nothing is read but the number of
       // rows.
       if (!first || !second || *second == 0 || self.known_table(first)) return SQLITE_OK;
-      self.refusal_ = std::string("there is no table ") + first +
-                      " here: \"SELECT DISTINCT table_name FROM columns\" lists those there are";
+      self.refusal_ = no_table(first).message;
       return SQLITE_DENY;
     case SQLITE_FUNCTION:
       if (!second || std::ranges::find(kRefusedFunctions, second) == std::end(kRefusedFunctions)) {
@@ -155,11 +166,16 @@ int SqlConnection::progress(void* data) {
 Error SqlConnection::explained(const std::string& sql) const {
   const int code = sqlite3_errcode(connection_);
   std::string message = sqlite3_errmsg(connection_);
-  if (code == SQLITE_AUTH && !refusal_.empty()) return Error{refusal_};
+  const bool refused = code == SQLITE_AUTH || message.starts_with("not authorized to use function");
+  if (refused && !refusal_.empty()) return Error{refusal_};
   if (code == SQLITE_TOOBIG && sql.size() > kMaxStatementBytes) {
     return Error{"the statement is longer than " + std::to_string(kMaxStatementBytes) +
                  " bytes: write a shorter one"};
   }
+  // SQLite's own tables want to be declared first, which is refused. It does not name all of them.
+  if (auto table = named_in(message, "vtable constructor failed: "); !table.empty())
+    return no_table(table);
+  if (code == SQLITE_ERROR && message == "not authorized") return no_table("pragma_...");
   std::string where;
   Place place;
   if (const int offset = sqlite3_error_offset(connection_); offset >= 0) {
@@ -184,6 +200,8 @@ Error SqlConnection::explained(const std::string& sql) const {
     help = meant.empty() ? "\"SELECT table_name, name, meaning FROM columns\" lists those there "
                            "are; text goes in 'single quotes'"
                          : "did you mean " + meant + "?";
+  } else if (code == SQLITE_TOOBIG) {
+    help = "a value has at most " + std::to_string(kMaxValueBytes >> 20) + " MiB";
   } else if (message.find("may not be modified") != message.npos) {
     help = "a query only reads, write a SELECT statement";
   } else if (code == SQLITE_ERROR && message.find("syntax error") != message.npos) {
@@ -193,6 +211,10 @@ Error SqlConnection::explained(const std::string& sql) const {
 }
 
 Result<bool> SqlConnection::select(const std::string& sql, RowSink& sink) {
+  if (const auto at = sql.find('\0'); at != sql.npos) {
+    return Error{"a statement is text without NUL bytes: take away the one behind character " +
+                 std::to_string(at)};
+  }
   sqlite3_stmt* prepared = nullptr;
   const char* rest = nullptr;
   const int length = static_cast<int>(std::min<std::size_t>(sql.size(), kMaxStatementBytes + 1));

@@ -9,6 +9,7 @@ import pathlib
 import stat
 import struct
 import subprocess
+import time
 import uuid
 
 import pytest
@@ -109,6 +110,33 @@ def test_records_outlive_a_restart(kept, nginx, records):
     assert paths(third, nginx) == ["/ok/one", "/missing/two", "/ok/three"]
     # What lives in memory alone starts anew.
     assert not [row for row in third.rows("http_requests") if row["path"].startswith("/ok/")]
+
+
+def test_a_stop_keeps_all_rows_while_long_queries_run(kept, nginx):
+    first = kept()
+    request(nginx, *[f"/ok/{i}" for i in range(20)])
+    wait_for(first, nginx, [f"/ok/{i}" for i in range(20)])
+    before = all_but_time(first, nginx)
+    text = "printf('%.*c', 2000000, 'a')"
+    clients = [subprocess.Popen(
+        first.command("query", f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) {select}"),
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for select in (f"SELECT count(instr({text}, printf('%.*c', 1000000 + i % 2, 'a') || 'b')) FROM n",
+                       f"SELECT count({text} LIKE '%' || printf('%.*c', 200 + i % 2, 'a') || 'b%') FROM n",
+                       "SELECT i FROM n WHERE i % 4 < 4 ORDER BY random()")]
+    try:
+        threads = ["ps", "-L", "-o", "comm=", "-p", str(first.main_pid())]
+        harness.wait_until(lambda: subprocess.check_output(threads, text=True).split().count("query") == 3,
+                           10, "each query has a thread")
+        time.sleep(1)
+        assert all(client.poll() is None for client in clients)
+        begin = time.monotonic()
+        assert first.stop() == 0
+        assert time.monotonic() - begin < 10 * harness.SCALE
+    finally:
+        for client in clients:
+            harness.end_process(client)
+    assert all_but_time(kept(), nginx) == before
 
 
 class Reader:

@@ -55,6 +55,9 @@ TEST_CASE("a statement is taken from the target, a form, JSON or the body itself
         "{\"a\":7}\n");
   CHECK(served.post("application/x-www-form-urlencoded", "format=csv&sql=SELECT+7+AS+%61").body ==
         "a\n7\n");
+  CHECK(served.post("application/json", R"({"sql":5})").json()["error"]["message"] ==
+        "\"sql\" in the body must be a text");
+  CHECK(served.post("text/plain", std::string("SELECT 1\0, 2", 12)).status == 400);
   const auto wrong = served.post("application/x-www-form-urlencoded", "SELECT 7");
   CHECK(wrong.status == 400);
   CHECK(wrong.json()["error"]["message"] ==

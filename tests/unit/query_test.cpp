@@ -22,6 +22,9 @@ using Rows = std::vector<std::vector<std::string>>;
 // 2026-03-01T12:00:00Z at boot.
 constexpr std::int64_t kBoot = 1'772'366'400'000'000'000;
 
+const std::string kForever =
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT ";
+
 struct Asked {
   Tables tables{{100'000, 256 << 20}};
   FakeFacts facts;
@@ -147,6 +150,10 @@ TEST_CASE("a query can only read, and only trivet's tables") {
   CHECK(asked.ask("SELECT 1;  -- done") == Rows{{"1"}});
   CHECK(asked.error("SELECT 1; SELECT 2").find("one statement") != std::string::npos);
   CHECK(asked.error("").find("empty") != std::string::npos);
+  // Not what SQLite would take for the whole of it.
+  CHECK(asked.error(std::string("SELECT 1\0, 2", 12)) ==
+        "error: a statement is text without NUL bytes: take away the one behind character 8");
+  CHECK(asked.error(std::string("SELECT 1\0", 9)).find("NUL") != std::string::npos);
 }
 
 TEST_CASE("an error says what to write instead") {
@@ -155,19 +162,26 @@ TEST_CASE("an error says what to write instead") {
   CHECK(asked.error("SELECT pth FROM http_requests").find("did you mean path?") !=
         std::string::npos);
   CHECK(asked.error("SELECT pth FROM http_requests").find("at character 8") != std::string::npos);
+  for (const std::string table : {"dbstat", "sqlite_stmt", "pragma_database_list", "sqlite_master",
+                                  "pragma_table_info('flows')"}) {
+    CAPTURE(table);
+    const auto error = asked.error("SELECT * FROM " + table);
+    CHECK(error.starts_with("error: there is no table "));
+    CHECK(error.find("SELECT DISTINCT table_name FROM columns") != std::string::npos);
+  }
   CHECK(asked.error("SELEC 1").find("syntax error") != std::string::npos);
   CHECK(asked.error(std::string(kMaxStatementBytes + 1, ' ')).starts_with("error: "));
 }
 
 TEST_CASE("a query ends at its limits of time and memory, and when it is cancelled") {
   Asked asked;
-  const std::string endless =
-      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT ";
   asked.engine.set_limits({.memory_bytes = 8 << 20, .time_ns = 50'000'000});
-  CHECK(asked.error(endless + "count(*) FROM n").find("took longer than 0 s") != std::string::npos);
+  CHECK(asked.error(kForever + "count(*) FROM n").find("took longer than 0 s") !=
+        std::string::npos);
   asked.engine.set_limits({.memory_bytes = 8 << 20, .time_ns = 60'000'000'000});
-  CHECK(asked.error(endless + "group_concat(i) FROM n").find("MiB of memory") != std::string::npos);
-  CHECK(asked.error(endless + "p50(i) FROM n").find("MiB of memory") != std::string::npos);
+  CHECK(asked.error(kForever + "group_concat(i) FROM n").find("MiB of memory") !=
+        std::string::npos);
+  CHECK(asked.error(kForever + "p50(i) FROM n").find("MiB of memory") != std::string::npos);
 
   asked.engine.set_limits({});
   KeptRows kept;
@@ -176,8 +190,55 @@ TEST_CASE("a query ends at its limits of time and memory, and when it is cancell
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     cancelled = true;
   });
-  CHECK(asked.engine.run(endless + "count(*) FROM n", kept, cancelled));
+  CHECK(asked.engine.run(kForever + "count(*) FROM n", kept, cancelled));
   CHECK(kept.rows.empty());
+}
+
+TEST_CASE("no single call of a function escapes a query's limits") {
+  Asked asked;
+  const std::string many = "printf('%.*c', 30000000, 'a')", pattern = "printf('%.*c', 900, 'a')",
+                    bytes = "replace(printf('%.*c', 4000000, 'a'), 'a', CAST(x'80' AS TEXT))";
+  std::string doubled = "WITH t0 AS (SELECT 1 AS x)";
+  for (int i = 1; i <= 40; ++i) {
+    const auto before = "t" + std::to_string(i - 1);
+    doubled +=
+        ", t" + std::to_string(i) + " AS (SELECT a.x FROM " + before + " a, " + before + " b)";
+  }
+  struct Row {
+    std::string sql, answer;  // its beginning
+  };
+  const std::string late = "error: the query took longer than 0.2 s";
+  const Row rows[] = {
+      {"SELECT instr(" + many + ", printf('%.*c', 1000000, 'a') || 'b')", "0"},
+      {"SELECT instr(" + bytes + ", " + bytes + " || 'b')", "0"},
+      {"SELECT length(replace(" + many + ", printf('%.*c', 1000000, 'a') || 'b', 'c'))",
+       "30000000"},
+      {"SELECT " + many + " LIKE '%' || " + pattern + " || 'b%'",
+       "error: LIKE or GLOB takes too long"},
+      {"SELECT " + many + " LIKE '%' || " + pattern + " || 'b%' ESCAPE '\\'",
+       "error: LIKE or GLOB takes too long"},
+      {"SELECT " + many + " GLOB '*' || " + pattern + " || 'b*'",
+       "error: LIKE or GLOB takes too long"},
+      {"SELECT trim(" + many + ", replace(" + pattern + ", 'a', 'b') || 'a')",
+       "error: trim() takes too long"},
+      {"SELECT trim(" + many + ", " + many + ")", "error: trim() takes away at most"},
+      {"SELECT json_patch('{}', '{}')", "error: the function json_patch() cannot be used here"},
+      {"SELECT printf(replace(printf('%.*c', 10000, 'a'), 'a', '%.30000000g'))", late},
+      {kForever + "count(" + many + " LIKE '%aaaaaaaaaaaaa' || i || '%') FROM n", late},
+      {kForever + "count(instr(" + many + ", 'b' || i)) FROM n", late},
+      {kForever + "count(trim(" + many + ", 'ab' || i)) FROM n", late},
+      {kForever + "count(length(" + many + ") + i) FROM n", late},
+      {doubled + " SELECT count(*) FROM t40", late},
+  };
+  for (const auto& [sql, answer] : rows) {
+    CAPTURE(sql);
+    asked.engine.set_limits({.time_ns = answer == late ? 200'000'000u : 60'000'000'000u});
+    timespec begin{}, end{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+    CHECK(asked.error(sql).starts_with(answer));
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+    CHECK(end.tv_sec - begin.tv_sec < 10);
+  }
 }
 
 TEST_CASE("processes join with the records of theirs") {
