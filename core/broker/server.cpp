@@ -168,7 +168,7 @@ Result<Answer> Server::handle(const FindSilentRequest&) {
     std::vector<AttachedProgram> programs;
     for (const auto& [handle, instance] : objects_) {
       const std::string plugin = instance.name.substr(0, instance.name.find('/') + 1);
-      for (AttachedProgram program : instance.object.programs) {
+      for (AttachedProgram& program : instance.object.programs()) {
         program.hook = plugin + program.hook;
         programs.push_back(std::move(program));
       }

@@ -238,11 +238,11 @@ std::uint64_t PluginHost::now_ns() const {
          static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-std::unique_ptr<AddressNames> PluginHost::resolve(std::vector<std::string> names) {
-  return std::make_unique<Resolver>(
-      std::move(names), [name = name_, told = services_.addresses](const Resolver::Table& table) {
-        told(name, table);
-      });
+std::unique_ptr<AddressNames> PluginHost::resolve(std::vector<std::string> names,
+                                                  std::unique_ptr<AddressNames> before) {
+  return std::make_unique<Resolver>(std::move(names), std::move(before),
+                                    [name = name_, told = services_.addresses](
+                                        const Resolver::Table& table) { told(name, table); });
 }
 
 void PluginHost::on_event(unsigned id, unsigned version, std::size_t size,

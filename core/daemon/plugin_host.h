@@ -118,7 +118,8 @@ class PluginHost final : public Host {
   void every(std::chrono::milliseconds period, std::function<void()> tick) override;
   void verb(const std::string& name, const std::string& help, Access access, Verb verb) override;
   std::uint64_t now_ns() const override;
-  std::unique_ptr<AddressNames> resolve(std::vector<std::string> names) override;
+  std::unique_ptr<AddressNames> resolve(std::vector<std::string> names,
+                                        std::unique_ptr<AddressNames> before) override;
   Facts& facts() override { return services_.facts; }
   Metrics& metrics() override { return *metrics_; }
   Log& log() override { return services_.log; }

@@ -46,8 +46,9 @@ std::vector<IpAddress> addresses_of(const std::string& name) {
 
 }  // namespace
 
-Resolver::Resolver(std::vector<std::string> names, std::function<void(const Table&)> answered)
-    : names_(std::move(names)), answered_(std::move(answered)) {
+Resolver::Resolver(std::vector<std::string> names, std::unique_ptr<AddressNames> before,
+                   std::function<void(const Table&)> answered)
+    : names_(std::move(names)), answered_(std::move(answered)), before_(std::move(before)) {
   if (!names_.empty()) thread_ = std::thread([this] { keep_asking(); });
 }
 
@@ -63,6 +64,7 @@ Resolver::~Resolver() {
 
 std::vector<std::string> Resolver::of(const IpAddress& address) const {
   std::lock_guard lock(mutex_);
+  if (before_) return before_->of(address);
   auto found = table_.find(address);
   return found == table_.end() ? std::vector<std::string>() : found->second;
 }
@@ -80,7 +82,9 @@ void Resolver::keep_asking() {
       for (const auto& address : addresses) table[address].push_back(name);
     }
     table_ = table;
+    auto before = std::move(before_);
     lock.unlock();
+    before.reset();
     answered_(table);
     lock.lock();
     stopping_.wait_for(lock, kPeriod, [this] { return stop_; });

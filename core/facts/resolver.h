@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -19,9 +20,10 @@ class Resolver final : public AddressNames {
  public:
   using Table = std::map<IpAddress, std::vector<std::string>>;
 
-  // `answered` is called with each round's answers, on the resolver's thread.
+  // `before` is asked until the first answers; it may be null. `answered` is called with each
+  // round's answers, on the resolver's thread.
   explicit Resolver(
-      std::vector<std::string> names,
+      std::vector<std::string> names, std::unique_ptr<AddressNames> before = nullptr,
       std::function<void(const Table&)> answered = [](const Table&) {});
   // Waits for an answer that is under way: a few seconds where no server answers.
   ~Resolver() override;
@@ -37,6 +39,7 @@ class Resolver final : public AddressNames {
   mutable std::mutex mutex_;  // of what follows
   std::condition_variable stopping_;
   bool stop_ = false;
+  std::unique_ptr<AddressNames> before_;  // until there are answers
   Table table_;
   std::thread thread_;  // last: it uses the others
 };

@@ -123,7 +123,7 @@ class Probe final : public Plugin {
   std::vector<ObjectSpec> objects() const override { return {}; }
   Result<void> start(Host& host) override {
     seen_.facts = &host.facts();
-    seen_.names = host.resolve({"a.example"});
+    seen_.names = host.resolve({"a.example"}, nullptr);
     host.on<probe_event>([this, &host](const Event<probe_event>& event) {
       seen_.events.push_back(
           {event.data.header.time_ns, host.now_ns(), event.process, event.parent});

@@ -362,7 +362,8 @@ class FakeHost final : public Host {
     verbs[name] = std::move(verb);
   }
   std::uint64_t now_ns() const override { return now; }
-  std::unique_ptr<AddressNames> resolve(std::vector<std::string> names) override {
+  std::unique_ptr<AddressNames> resolve(std::vector<std::string> names,
+                                        std::unique_ptr<AddressNames>) override {
     resolved = std::move(names);
     return std::make_unique<FakeAddressNames>(*this);
   }

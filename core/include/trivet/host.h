@@ -95,8 +95,10 @@ class Host {
   // Now, CLOCK_BOOTTIME in ns: what event times compare with. In a replay the time of the capture,
   // which no call to the kernel tells.
   virtual std::uint64_t now_ns() const = 0;
-  // Has these names' addresses looked up, at once and again every half minute.
-  virtual std::unique_ptr<AddressNames> resolve(std::vector<std::string> names) = 0;
+  // Has these names' addresses looked up, at once and again every half minute. Until the first
+  // answers `before` is asked, which may be null.
+  virtual std::unique_ptr<AddressNames> resolve(std::vector<std::string> names,
+                                                std::unique_ptr<AddressNames> before) = 0;
 
   virtual Facts& facts() = 0;
   virtual Metrics& metrics() = 0;
