@@ -357,8 +357,7 @@ Result<void> Loader::retarget(AttachedObject& object, const std::string& hook,
     if (!names_tracepoint(place)) return Error{"\"" + place + "\" is no tracepoint", EINVAL};
   }
   const auto served = std::ranges::find_if(object.attachments, [&](const Attachment& attachment) {
-    return attachment.hook == hook && !attachment.links.empty() &&
-           names_tracepoint(attachment.links.begin()->first);
+    return attachment.hook == hook && attachment.by_tracepoints;
   });
   if (served == object.attachments.end()) return {};
   if (auto attached = attach_tracepoints(*served, wanted); !attached) return attached;
@@ -410,9 +409,12 @@ Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const 
   AttachedObject attached;
   attached.object = std::move(*object);
   for (const std::string& name : wanted) {
-    Attachment one{
-        hooks[name], bpf_object__find_program_by_name(attached.object.get(), name.c_str()), {}};
-    if (auto places = tracepoints.find(name); places != tracepoints.end()) {
+    const auto places = tracepoints.find(name);
+    Attachment one{hooks[name],
+                   bpf_object__find_program_by_name(attached.object.get(), name.c_str()),
+                   places != tracepoints.end(),
+                   {}};
+    if (one.by_tracepoints) {
       if (auto done = attach_tracepoints(one, places->second); !done)
         return std::move(done).error();
     } else {

@@ -52,6 +52,7 @@ class ReplayObject final : public Object {
  public:
   const std::vector<HookState>& hooks() const override { return hooks_; }
   Result<Map*> map(const std::string& name) override { return &maps_[name]; }
+  Result<void> retarget(const std::string&, const std::vector<std::string>&) override { return {}; }
 
  private:
   std::vector<HookState> hooks_;
