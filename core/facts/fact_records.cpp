@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <span>
 #include <string>
 
 #include "core/lifecycle.h"
@@ -30,9 +32,9 @@ void fill_header(Event& event, lane in, std::uint64_t time_ns, const TaskKey& ta
 template <class Event>
 FactRecord with_tail(Event event, const std::string& tail) {
   event.header.size = static_cast<__u32>(sizeof(Event) + tail.size());
-  FactRecord record(event.header.size);
+  FactRecord record(sizeof(Event));
   std::memcpy(record.data(), &event, sizeof(Event));
-  if (!tail.empty()) std::memcpy(record.data() + sizeof(Event), tail.data(), tail.size());
+  std::ranges::copy(std::as_bytes(std::span(tail)), std::back_inserter(record));
   return record;
 }
 

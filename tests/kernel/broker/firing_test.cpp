@@ -28,7 +28,7 @@ std::vector<std::byte> lifecycle_bytes() {
 
 std::vector<std::string> silent_hooks(const broker::Loader& loader,
                                       const broker::AttachedObject& object) {
-  auto found = loader.find_silent(object.programs, broker::Reach::quiet);
+  auto found = loader.find_silent(object.programs(), broker::Reach::quiet);
   REQUIRE(found.has_value());
   std::vector<std::string> hooks;
   for (const auto& silent : *found) hooks.push_back(silent.hook);
@@ -41,12 +41,12 @@ TEST_CASE("a program whose link is gone is found silent, one that was never made
   broker::Loader loader;
   auto object = loader.load(lifecycle_bytes(), lifecycle());
   REQUIRE(object.has_value());
-  REQUIRE(object->programs.size() == 3);
+  REQUIRE(object->programs().size() == 3);
   for (int times = 0; times < 20; times++) CHECK(silent_hooks(loader, *object).empty());
   // Of the three in the order of their hooks: fork, exec, exit.
-  object->links.erase(object->links.begin());
+  object->attachments[0].links.begin()->second.reset();
   CHECK(silent_hooks(loader, *object) == std::vector<std::string>{"fork"});
-  object->links.clear();
+  for (auto& attachment : object->attachments) attachment.links.begin()->second.reset();
   CHECK(silent_hooks(loader, *object) == std::vector<std::string>{"fork", "exit"});
 }
 
