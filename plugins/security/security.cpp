@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "security/security.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -93,15 +91,16 @@ void SecurityPlugin::judge_events(Host& host) {
 // By pids that nobody else can have while they live, never by a name or a file that anybody may
 // start.
 bool SecurityPlugin::is_own(const event_header& header) {
-  if (header.task.tgid == main_pid_) return true;
+  const std::uint32_t pid = header.task.tgid;
+  if (pid == 0) return false;
+  const std::uint32_t main_pid = host_->facts().host().daemon_pid;
   if (broker_pid_ == 0)
-    if (const auto main = host_->facts().process(main_pid_)) broker_pid_ = main->parent.tgid;
-  return broker_pid_ != 0 && header.task.tgid == broker_pid_;
+    if (const auto main = host_->facts().process(main_pid)) broker_pid_ = main->parent.tgid;
+  return pid == main_pid || pid == broker_pid_;
 }
 
 Result<void> SecurityPlugin::start(Host& host) {
   host_ = &host;
-  main_pid_ = host.facts().host().daemon_pid;
   broker_pid_ = 0;
   events_ = 0;
   evaluation_.attach(rules_.graph());

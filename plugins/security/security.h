@@ -43,7 +43,6 @@ class SecurityPlugin final : public Plugin {
 
   // Between start() and stop(); the worker's.
   Host* host_ = nullptr;
-  std::uint32_t main_pid_ = 0;
   std::uint32_t broker_pid_ = 0;  // 0 until the facts know
   CallHooks calls_;
   Evaluation evaluation_;

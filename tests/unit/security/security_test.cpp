@@ -4,8 +4,6 @@
 
 #include <doctest/doctest.h>
 
-#include <unistd.h>
-
 #include "deeds.h"
 #include "trivet/records/alert.h"
 
@@ -255,15 +253,12 @@ TEST_CASE("an event of an unknown process is judged; its proc fields have no val
 
 TEST_CASE("trivet's own opens raise nothing") {
   Running run(kTwoRules);
-  Process self{.name = "trivet"};
-  self.key.tgid = static_cast<std::uint32_t>(getpid());
-  auto own = run.host.facts().add(tree(self));
-  open_file(run.host, own, {.raw = "/etc/shadow", .path = "/etc/shadow"});
   // The broker is the parent of the process that judges.
-  Process parent{.name = "trivet"};
-  parent.key.tgid = static_cast<std::uint32_t>(getppid());
-  auto broker = run.host.facts().add(tree(parent));
-  open_file(run.host, broker, {.raw = "/etc/shadow", .path = "/etc/shadow"});
+  auto broker = run.host.facts().add(tree({.name = "trivet"}));
+  auto main = run.host.facts().add(tree({.name = "trivet"}), broker->key);
+  run.host.facts().identity.daemon_pid = main->key.tgid;
+  for (const auto& own : {main, broker})
+    open_file(run.host, own, {.raw = "/etc/shadow", .path = "/etc/shadow"});
   CHECK(run.host.records<Alert>().empty());
   CHECK(run.host.metrics().value("trivet_security_own_events_total") == 2);
   // A name proves nothing.
