@@ -194,7 +194,7 @@ def test_a_file_is_what_the_documents_say(kept, nginx, records):
     told = query(first, "SELECT pid, method, path, status, latency, local_address, container_id, "
                         "request_headers FROM http_requests")
     assert first.stop() == 0
-    path, = files(records)
+    path, = (each for each in files(records) if each.name.startswith("http_requests-"))
     file = Reader(path)
     boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert (file.format, file.table, str(file.boot)) == (1, "http_requests", boot)
