@@ -194,14 +194,16 @@ def test_a_session_with_several_results_errors_and_other_commands(tracing, maria
         assert by["CALL two()"]["rows"] == 2
         assert by["SELECT 'in another', DATABASE()"]["database"] == "mysql"
         assert by["SELECT nothing FROM nowhere"]["database"] == "shop"
-        assert by["SELECT REPEAT('x', 20000000) AS large"]["rows"] == 1
+        # Of so much in one burst a hole may remain; then it is told as one.
+        large = by["SELECT REPEAT('x', 20000000) AS large"]
+        assert (large["rows"], large["error"]) in ((1, ""), (0, "gap"))
         asked = by["SELECT LENGTH('" + "y" * 25]
         assert (asked["rows"], asked["query_truncated"]) == (1, True)
         assert [row["operation"] for row in rows[role] if row["command"] == 14] == ["PING"]
         refused = [row for row in rows[role] if row["status"] == "1045"]
         assert [(row["operation"], row["user"], row["sqlstate"]) for row in refused] == [
             ("CONNECT", "anna", "28000")]
-        assert not [row for row in rows[role] if row["error"]]
+        assert not [row for row in rows[role] if row["error"] and row is not large]
         assert "s3cret" not in str(rows[role])
         versions = {row["server_version"] for row in rows[role] if row["command"] == 3}
         assert len(versions) == 1 and "MariaDB" in versions.pop()

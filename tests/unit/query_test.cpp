@@ -194,8 +194,8 @@ TEST_CASE("a query ends at its limits of time and memory, and when it is cancell
   CHECK(kept.rows.empty());
 }
 
-// AddressSanitizer puts a quadratic memmem() in the place of the C library's.
-#ifdef __SANITIZE_ADDRESS__
+// Sanitizers put a quadratic memmem() in the place of the C library's.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool kSlowSearch = true;
 #else
 constexpr bool kSlowSearch = false;
