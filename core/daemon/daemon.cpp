@@ -176,6 +176,7 @@ Result<void> Daemon::start() {
   hook_watch_ = std::make_unique<HookWatch>(broker_, log_, *metrics_);
   queries_ = std::make_unique<QueryEngine>(*tables_, live_tables(*facts_), origin_);
   queries_->set_limits(query_limits(*settings));
+  publish_metrics();  // who is answered finds all series told
   auto control = ControlServer::start(
       listener->release(), *tables_, origin_,
       [this](const std::string& verb, const std::vector<std::string>& arguments, Access granted) {
@@ -188,7 +189,6 @@ Result<void> Daemon::start() {
   if (!control) return control.error();
   control_ = std::move(*control);
   if (auto serving = start_api(*settings); !serving) return serving;
-  publish_metrics();
   return broker_.ready();
 }
 
@@ -477,7 +477,7 @@ void Daemon::publish_metrics() {
   sockets_->refresh(published_ns_);
   hook_watch_->refresh(published_ns_);
   publish(*metrics_, {broker_.restarts(), *facts_, *plugins_, *resync_, *reader_, *tables_,
-                      spill_.get(), *outputs_, *control_});
+                      spill_.get(), *outputs_, control_ ? control_->counts() : ControlCounts{}});
 }
 
 }  // namespace trivet

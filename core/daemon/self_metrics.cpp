@@ -119,13 +119,12 @@ void publish_held(Metrics& metrics, const Observed& observed) {
     metrics.gauge("trivet_table_bytes", "Memory held by records, estimated", labels)
         .set(static_cast<double>(table.bytes));
   }
-  const auto control = observed.control.counts();
   metrics.gauge("trivet_control_clients", "Connections to the control socket")
-      .set(static_cast<double>(control.clients));
+      .set(static_cast<double>(observed.control.clients));
   metrics.counter("trivet_control_requests_total", "Requests on the control socket")
-      .follow(static_cast<double>(control.requests));
+      .follow(static_cast<double>(observed.control.requests));
   metrics.counter("trivet_control_refused_total", "Connections refused for lack of right or room")
-      .follow(static_cast<double>(control.refused));
+      .follow(static_cast<double>(observed.control.refused));
   metrics
       .counter("trivet_follower_dropped_records_total",
                "Records that readers of live streams and outputs were too slow for")

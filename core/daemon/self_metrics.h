@@ -24,7 +24,7 @@ struct Observed {
   const Tables& tables;
   const Spill* spill;  // nullptr: records are not kept in files
   const Outputs& outputs;
-  const ControlServer& control;
+  ControlCounts control;
 };
 
 // Brings the series up to date. Called on the main thread about once a second.
