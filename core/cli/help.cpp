@@ -76,8 +76,8 @@ const std::vector<HelpPage> kPages = {
      "sudo trivet doctor\n"
      "        Find out why a plugin does not start.\n"},
     {"status", "say how the running trivet fares", "status [-s SOCKET] [-o FORMAT]",
-     "Prints version, plugins, hooks with their tiers, tables, losses and the verbs that\n"
-     "plugins added.\n",
+     "Prints version, plugins, hooks with their tiers, tables, outputs, losses and the verbs\n"
+     "that plugins added.\n",
      "", "sudo trivet status -o json\n        The same for a program.\n"},
     {"observe", "print records of the running trivet",
      "observe alerts|requests|flows|TABLE [-f] [-n N] [-o FORMAT] [-s SOCKET]",

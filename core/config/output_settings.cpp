@@ -174,9 +174,10 @@ JournalTarget read_journal(ConfigReader& read) {
   return target;
 }
 
+// In the order of OutputTarget.
+const std::vector<std::string> kTypes{"stdout", "file", "syslog", "journal", "http", "program"};
+
 void read_target(ConfigReader& read, OutputSettings& output) {
-  static const std::vector<std::string> kTypes{"stdout",  "file", "syslog",
-                                               "journal", "http", "program"};
   std::string type;
   read.choice("type", type, kTypes);
   if (read.failed()) return;
@@ -246,6 +247,10 @@ OutputFolder output_folder(const OutputSettings& output) {
     return {std::filesystem::path(file->path).parent_path().string(), of + "path"};
   if (auto http = std::get_if<HttpTarget>(&output.target)) return {http->spool, of + "spool"};
   return {};
+}
+
+std::string_view type_name(const OutputTarget& target) {
+  return kTypes[target.index()];
 }
 
 Result<std::vector<OutputSettings>> read_outputs(

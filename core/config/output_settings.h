@@ -53,6 +53,9 @@ struct ProgramTarget {
 using OutputTarget =
     std::variant<StdoutTarget, FileTarget, SyslogTarget, JournalTarget, HttpTarget, ProgramTarget>;
 
+// As `type` names it.
+std::string_view type_name(const OutputTarget& target);
+
 struct OutputSettings {
   std::string name;
   OutputTarget target;

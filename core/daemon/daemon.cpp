@@ -461,6 +461,7 @@ std::string Daemon::status() const {
   }
   report.lanes = lane_status(*reader_, plugins_->hosts());
   report.tables = tables_->states();
+  report.outputs = output_status(*outputs_);
   report.facts = facts_->counts();
   return to_json(report);
 }

@@ -81,6 +81,18 @@ std::vector<LaneStatus> lane_status(const lanes::LaneReader& reader,
   return list;
 }
 
+std::vector<OutputStatus> output_status(const Outputs& outputs) {
+  std::vector<OutputStatus> list;
+  for (const auto* output : outputs.all()) {
+    const auto& counts = output->counts();
+    list.push_back({output->settings().name, std::string(type_name(output->settings().target)),
+                    output->failing(), counts.delivered, counts.filtered, 0, counts.failures,
+                    counts.spool_bytes});
+    for (const auto& lost : counts.lost) list.back().dropped += lost;
+  }
+  return list;
+}
+
 std::string to_json(const StatusReport& report) {
   Json lanes = Json::array();
   for (const auto& lane : report.lanes)
@@ -95,6 +107,16 @@ std::string to_json(const StatusReport& report) {
                       {"bytes", table.bytes},
                       {"records", table.appended},
                       {"evicted", table.evicted}});
+  Json outputs = Json::array();
+  for (const auto& output : report.outputs)
+    outputs.push_back({{"output", output.output},
+                       {"type", output.type},
+                       {"state", output.failing ? "failing" : "working"},
+                       {"delivered", output.delivered},
+                       {"filtered", output.filtered},
+                       {"dropped", output.dropped},
+                       {"failures", output.failures},
+                       {"spool_bytes", output.spool_bytes}});
   Json verbs = Json::array();
   for (const auto& verb : report.verbs) verbs.push_back({{"verb", verb.name}, {"help", verb.help}});
   return dump({{"version", report.version},
@@ -103,6 +125,7 @@ std::string to_json(const StatusReport& report) {
                {"hooks", hook_summaries(report.hooks, report.silent)},
                {"lanes", std::move(lanes)},
                {"tables", std::move(tables)},
+               {"outputs", std::move(outputs)},
                {"verbs", std::move(verbs)},
                {"processes", report.facts.processes}});
 }

@@ -12,6 +12,7 @@
 #include "daemon/plugin_set.h"
 #include "facts/host_facts.h"
 #include "lanes/reader.h"
+#include "outputs/outputs.h"
 #include "records/tables.h"
 #include "trivet/bpf.h"
 
@@ -33,6 +34,13 @@ struct LaneStatus {
 std::vector<LaneStatus> lane_status(const lanes::LaneReader& reader,
                                     const std::vector<PluginHost*>& hosts);
 
+struct OutputStatus {
+  std::string output, type;
+  bool failing = false;
+  std::uint64_t delivered = 0, filtered = 0, dropped = 0, failures = 0, spool_bytes = 0;
+};
+std::vector<OutputStatus> output_status(const Outputs& outputs);
+
 struct StatusReport {
   std::string version;
   std::uint64_t uptime_ns = 0;
@@ -42,6 +50,7 @@ struct StatusReport {
   std::vector<LaneStatus> lanes;
   std::vector<PluginVerb> verbs;
   std::vector<TableState> tables;
+  std::vector<OutputStatus> outputs;
   HostFacts::Counts facts{};
 };
 

@@ -25,6 +25,7 @@ class HttpSink final : public Sink {
                                                   Log& log);
 
   Result<void> deliver(Lines& lines) override;
+  bool failing() const override { return trouble_.failing(); }
   bool busy() const override;
   void finish() override;
 

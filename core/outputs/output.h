@@ -48,6 +48,10 @@ class Output {
 
   const OutputSettings& settings() const { return settings_; }
   const OutputCounts& counts() const { return *counts_; }
+  // Whether what it is to hand over, or to choose, waits for somebody else's repair.
+  bool failing() const {
+    return trouble_.failing() || condition_trouble_.failing() || (sink_ && sink_->failing());
+  }
   // For the sink to count in; lives as long as the output.
   OutputCounts& counts() { return *counts_; }
 

@@ -45,6 +45,8 @@ class Sink {
   virtual Result<void> deliver(Lines& lines) = 0;
   // Whether there is more to do soon without new lines.
   virtual bool busy() const { return false; }
+  // Whether it keeps lines because their receiver does not take them. Any thread.
+  virtual bool failing() const { return false; }
   // The last call: keeps what can be kept.
   virtual void finish() {}
 };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tells people when something stops working and when it works again, and not each time between.
-// One thread.
+// One thread, but for the question.
 #pragma once
 
+#include <atomic>
 #include <string>
 
 #include "trivet/log.h"
@@ -23,11 +24,13 @@ class Trouble {
     if (failing_) log_.info(what_ + " works again");
     failing_ = false;
   }
+  // Any thread.
+  bool failing() const { return failing_; }
 
  private:
   Log& log_;
   const std::string what_;
-  bool failing_ = false;
+  std::atomic<bool> failing_ = false;
 };
 
 }  // namespace trivet

@@ -50,6 +50,12 @@ def request(nginx, first, last):
                    stdin=subprocess.DEVNULL)
 
 
+def output_status(trivet):
+    """What `trivet status` says of its only output."""
+    (told,) = json.loads(trivet.call("status", "-o", "json").stdout)["outputs"]
+    return told
+
+
 def read_shadow(times=1):
     for _ in range(times):
         subprocess.run(["cat", "/etc/shadow"], stdout=subprocess.DEVNULL, check=True)
@@ -175,11 +181,14 @@ max_bytes = 0
 """)
         request(nginx, 1, 200)
         harness.wait_until(lambda: "No space left" in trivet.log(), 15, "the error")
+        assert output_status(trivet)["state"] == "failing"
         first = lines(path)  # whole lines only, or this fails
         subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
         harness.wait_until(lambda: whole(lines(path), 200), 15, "all records")
         assert len(first) < 400 and "works again" in trivet.log()
-        assert trivet.metrics().sum(DROPPED) == 0
+        told = output_status(trivet)
+        assert (told["output"], told["type"], told["state"]) == ("requests", "file", "working")
+        assert told["delivered"] == 400 and told["dropped"] == 0 and told["failures"] > 0
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
