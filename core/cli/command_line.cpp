@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/record.h"
+#include "cli/record_wish.h"
 #include "trivet/config.h"
 
 namespace po = boost::program_options;
@@ -64,6 +65,8 @@ class VerbLine {
     try {
       auto parsed = po::command_line_parser(line).options(all).positional(positions_).run();
       po::store(parsed, values_);
+      for (const auto& option : parsed.options)
+        if (option.position_key < 0) in_order_.push_back({option.string_key, option.value});
       if (values_.count("help") != 0) {
         std::fputs(render(*help_page(verb_), options_text(options_)).c_str(), stdout);
         return kExitSuccess;
@@ -74,6 +77,8 @@ class VerbLine {
     }
     return std::nullopt;
   }
+  // The options as they stand on the line.
+  const std::vector<GivenOption>& in_order() const { return in_order_; }
   bool given(const std::string& name) const {
     auto found = values_.find(name);
     return found != values_.end() && !found->second.defaulted();
@@ -85,6 +90,7 @@ class VerbLine {
   po::options_description hidden_;
   po::positional_options_description positions_;
   po::variables_map values_;
+  std::vector<GivenOption> in_order_;
 };
 
 auto text_value(std::string& out, const char* name) {
@@ -212,13 +218,28 @@ int observe_verb(const Words& words, const Commands&) {
   ObserveRequest request;
   std::string socket = kDefaultSocket, format = "compact", colour = "auto";
   Words tables;
+  std::string since, until;
+  std::size_t first = 0, last = 0;
   VerbLine line("observe");
   line.words(tables, -1);
   line.option()("follow,f", po::bool_switch(&request.follow), "Go on with new records.");
   line.option()("number,n",
                 po::value(&request.limit)->value_name("N")->default_value(request.limit),
                 "Begin with the N newest records.");
-  line.option()("output,o", text_value(format, "FORMAT"), "compact, json, falco or text.");
+  line.option()("last", po::value(&last)->value_name("N"), "The same as -n.");
+  line.option()("first", po::value(&first)->value_name("N"), "The N oldest records instead.");
+  line.option()("since", po::value(&since)->value_name("TIME"),
+                "Records from then on: a time ago such as 5m, or 2026-03-01T12:00:00Z.");
+  line.option()("until", po::value(&until)->value_name("TIME"), "Records until then.");
+  line.option()("where,w", po::value<Words>()->value_name("TEST"),
+                "Records whose column holds one of these: COLUMN=VALUE[,VALUE...]; COLUMN!=VALUE "
+                "for the others.");
+  for (const auto& option : filter_options())
+    line.option()(option.name.c_str(), po::value<Words>()->value_name(option.value),
+                  option.help.c_str());
+  line.option()("not", po::value<Words>()->zero_tokens(), "Reverses the test that follows.");
+  line.option()("output,o", text_value(format, "FORMAT"),
+                "compact, json; for alerts falco or text; for flows hubble.");
   line.option()("colour", text_value(colour, "WHEN"),
                 "auto (on a terminal, unless NO_COLOR is set), always or never.");
   add_socket(line, socket);
@@ -229,11 +250,21 @@ int observe_verb(const Words& words, const Commands&) {
   }
   request.table = tables.front();
   auto known = record_format(format);
-  if (!known) return usage_error("observe", "-o must be compact, json, falco or text");
+  if (!known) return usage_error("observe", "-o must be compact, json, falco, text or hubble");
   request.format = *known;
+  request.first = line.given("first");
+  if (request.first) request.limit = first;
+  if (line.given("last")) request.limit = last;
+  if (request.follow && (request.first || !until.empty()))
+    return usage_error("observe", "-f goes on with new records: leave out --first and --until");
   if (request.limit > kMaxObserveLimit) {
     return usage_error("observe", "-n must be 0 to " + std::to_string(kMaxObserveLimit));
   }
+  std::timespec now{};
+  std::timespec_get(&now, TIME_UTC);
+  auto wish = record_wish(line.in_order(), std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec);
+  if (!wish) return usage_error("observe", wish.error().message);
+  request.wish = std::move(*wish);
   const auto coloured = wants_colour(colour);
   if (!coloured) return usage_error("observe", "--colour must be auto, always or never");
   request.colour = *coloured;
@@ -290,7 +321,8 @@ int capture_verb(const Words& words, const Commands& commands) {
   line.option()(
       "rules", po::value(&replay.rules)->value_name("FILE"),
       "replay: a rule file or folder, instead of the configuration's; can be given again.");
-  line.option()("output,o", text_value(replay.format, "FORMAT"), "compact, json, falco or text.");
+  line.option()("output,o", text_value(replay.format, "FORMAT"),
+                "compact, json, falco, text or hubble.");
   line.option()("colour", text_value(colour, "WHEN"),
                 "auto (on a terminal, unless NO_COLOR is set), always or never.");
   add_socket(line, record.socket);

@@ -85,7 +85,12 @@ const std::vector<HelpPage> kPages = {
      "ones until interrupted. \"requests\" stands for the requests of every protocol.\n"
      "\n"
      "Formats: compact is one aligned line for each record; json is one object with every\n"
-     "column, one for each line; falco and text print alerts as Falco does.\n"
+     "column, one for each line; falco and text print alerts as Falco does, hubble prints\n"
+     "flows as \"hubble observe -o jsonpb\" does.\n"
+     "\n"
+     "Tests of columns choose records: an option given twice holds for either value, all\n"
+     "else must hold together, and --not reverses the test behind it. Text may have * and ?,\n"
+     "numbers and durations may be ranges (400-499, 500-, 20ms-), addresses networks.\n"
      "\n"
      "A reader that is too slow loses the oldest records that wait for it: their number\n"
      "is told on standard error.\n",
@@ -95,7 +100,11 @@ const std::vector<HelpPage> kPages = {
      "sudo trivet observe requests -n 1000 -o json | jq 'select(.status >= 500)'\n"
      "        Failed requests among the last thousand.\n"
      "sudo trivet observe flows -f -n 0\n"
-     "        New flows only.\n"},
+     "        New flows only.\n"
+     "sudo trivet observe flows -f --verdict dropped --to-port 22 --not --ip 10.0.0.0/8\n"
+     "        Who knocks at ssh from elsewhere, and is refused.\n"
+     "sudo trivet observe http_requests --since 1h -w status=500- -w 'latency=100ms-'\n"
+     "        Slow failures of the last hour.\n"},
     {"query", "ask the running trivet in SQL", "query STATEMENT [-o FORMAT] [-s SOCKET]",
      "Runs one SELECT statement of SQLite's SQL over the records in memory and in files\n"
      "(alerts, flows, http_requests, ...) and over what is known of this host now (processes,\n"

@@ -77,12 +77,15 @@ void read_tables(ConfigReader& read, OutputSettings& output) {
                                                       : "did you mean \"" + meant + "\"?")});
     }
   }
-  const bool of_alerts = output.format != OutputFormat::json;
-  if (tables.empty() && of_alerts) tables = {"alerts"};
+  const char* only = output.format == OutputFormat::json     ? nullptr
+                     : output.format == OutputFormat::hubble ? "flows"
+                                                             : "alerts";
+  if (tables.empty() && only) tables = {only};
   if (tables.empty()) tables = {known.begin(), known.end()};
-  if (of_alerts && (tables.size() != 1 || !tables.contains("alerts")))
-    return read.fail("format", Error{"outputs.format: Falco's forms are of alerts only: write "
-                                     "tables = [\"alerts\"], or format = \"json\""});
+  if (only && (tables.size() != 1 || !tables.contains(only)))
+    return read.fail("format",
+                     Error{std::string("outputs.format: that form is of ") + only +
+                           " only: write tables = [\"" + only + "\"], or format = \"json\""});
   output.tables.assign(tables.begin(), tables.end());
 }
 
@@ -206,7 +209,10 @@ void read_name(ConfigReader& read, OutputSettings& output) {
 
 Result<OutputSettings> read_output(const Config& table) {
   static constexpr std::pair<const char*, OutputFormat> kFormats[] = {
-      {"json", OutputFormat::json}, {"falco", OutputFormat::falco}, {"text", OutputFormat::text}};
+      {"json", OutputFormat::json},
+      {"falco", OutputFormat::falco},
+      {"text", OutputFormat::text},
+      {"hubble", OutputFormat::hubble}};
   OutputSettings output;
   output.place = table.place("");
   output.where_place = table.place("where");

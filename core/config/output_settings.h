@@ -14,8 +14,9 @@
 
 namespace trivet {
 
-// How a record is written: one line each. The last two are Falco's forms of an alert.
-enum class OutputFormat { json, falco, text };
+// How a record is written: one line each. falco and text are Falco's forms of an alert, hubble is
+// Hubble's of a flow.
+enum class OutputFormat { json, falco, text, hubble };
 
 // What each kind of output has of its own. Paths are absolute.
 struct StdoutTarget {

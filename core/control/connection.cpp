@@ -6,11 +6,15 @@
 
 #include <cerrno>
 
+#include "records/hubble.h"
+
 namespace trivet {
 namespace {
 
 // Rows turned into text at a time: a batch stays below the output limit in all but absurd cases.
 constexpr std::size_t kBatchRows = 64;
+// After which a scan lets other clients have theirs.
+constexpr std::chrono::milliseconds kTurn{10};
 
 }  // namespace
 
@@ -67,11 +71,12 @@ bool Connection::flush() {
   return true;
 }
 
-void Connection::stream(const ObserveRequest& request, std::vector<Row> rows,
-                        std::shared_ptr<Follower> follower) {
+void Connection::stream(const ObserveRequest& request, RecordFilter filter,
+                        std::unique_ptr<RecordScan> scan, std::shared_ptr<Follower> follower) {
   streaming_ = true;
   request_ = request;
-  rows_.assign(std::make_move_iterator(rows.begin()), std::make_move_iterator(rows.end()));
+  filter_ = std::move(filter);
+  scan_ = std::move(scan);
   follower_ = std::move(follower);
   heading_of_ = {};
 }
@@ -107,6 +112,13 @@ std::uint64_t Connection::fill(const Origin& origin, std::size_t output_bytes) {
     }
     return lost;
   }
+  if (scan_) {
+    if (!scan_->step(origin, RecordScan::Clock::now() + kTurn)) return lost;
+    auto rows = scan_->take();
+    rows_.assign(std::make_move_iterator(rows.begin()), std::make_move_iterator(rows.end()));
+    seen_ = scan_->last_number();
+    scan_.reset();
+  }
   while (streaming_ && output_.size() < output_bytes) {
     if (rows_.empty() && follower_) {
       auto rows = follower_->take(kBatchRows);
@@ -116,6 +128,10 @@ std::uint64_t Connection::fill(const Origin& origin, std::size_t output_bytes) {
         output_ += write_dropped(dropped);
       }
       if (rows.empty()) break;
+      std::erase_if(rows, [&](const Row& row) {
+        return row.number() <= seen_ || !filter_.passes(row, origin);
+      });
+      if (rows.empty()) continue;
       rows_.assign(std::make_move_iterator(rows.begin()), std::make_move_iterator(rows.end()));
     }
     if (rows_.empty()) {
@@ -142,6 +158,9 @@ void Connection::send_row(const Row& row, const Origin& origin) {
       return;
     case RecordFormat::text:
       output_ += write_line(to_falco_text(*static_cast<const Alert*>(record), origin));
+      return;
+    case RecordFormat::hubble:
+      output_ += write_record(to_hubble_json(*static_cast<const Flow*>(record), origin));
       return;
     case RecordFormat::compact:
       break;

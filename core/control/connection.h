@@ -47,8 +47,9 @@ class Connection {
   // A verb is running for this client: no further request is taken meanwhile.
   void set_waiting(bool waiting) { waiting_ = waiting; }
 
-  // Starts to send rows: those given, and then the follower's if there is one.
-  void stream(const ObserveRequest& request, std::vector<Row> rows,
+  // Starts to send rows: what the scan finds, and then what of the follower's passes the filter
+  // and is newer than all the scan looked at, if there is one.
+  void stream(const ObserveRequest& request, RecordFilter filter, std::unique_ptr<RecordScan> scan,
               std::shared_ptr<Follower> follower);
   // Starts to send a query's answer. The query ends with the connection.
   void answer(std::shared_ptr<QueryJob> query);
@@ -58,6 +59,8 @@ class Connection {
   // Turns rows into output until the buffer holds `output_bytes`. Returns rows that the client
   // lost.
   std::uint64_t fill(const Origin& origin, std::size_t output_bytes);
+  // Whether fill() stopped so that others get their turn.
+  bool unfinished() const { return scan_ != nullptr; }
 
   // Closes once everything has been written.
   void finish() { finishing_ = true; }
@@ -82,6 +85,9 @@ class Connection {
   std::shared_ptr<ByteSource> source_;
   std::shared_ptr<QueryJob> query_;
   ObserveRequest request_;
+  RecordFilter filter_;
+  std::unique_ptr<RecordScan> scan_;
+  std::uint64_t seen_ = 0;  // by the scan: numbers up to this
   std::deque<Row> rows_;
   std::shared_ptr<Follower> follower_;
   std::string_view heading_of_;  // the table whose columns the last heading named

@@ -12,11 +12,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::pair<std::string_view, RecordFormat>, 4> kFormats = {{
+constexpr std::array<std::pair<std::string_view, RecordFormat>, 5> kFormats = {{
     {"compact", RecordFormat::compact},
     {"json", RecordFormat::json},
     {"falco", RecordFormat::falco},
     {"text", RecordFormat::text},
+    {"hubble", RecordFormat::hubble},
 }};
 
 std::string_view name_of(RecordFormat format) {
@@ -39,15 +40,65 @@ Error wrong(std::string_view member, std::string_view expected) {
   return Error{"request: \"" + std::string(member) + "\" must be " + std::string(expected)};
 }
 
+bool is_text(const Json& json) {
+  return json.is_string();
+}
+
+bool is_texts(const Json& json) {
+  return json.is_array() && std::ranges::all_of(json, is_text);
+}
+
+// {"any": [{"column": ["value", ...], ...}, ...], "not": false}
+bool parse_clause(const Json& json, FilterClause& clause) {
+  if (!json.is_object()) return false;
+  for (const auto& [key, value] : json.items()) {
+    if (key == "not" && value.is_boolean()) {
+      clause.negated = value.get<bool>();
+    } else if (key == "any" && value.is_array()) {
+      for (const auto& tests : value) {
+        if (!tests.is_object()) return false;
+        auto& alternative = clause.alternatives.emplace_back();
+        for (const auto& [column, values] : tests.items()) {
+          if (!is_texts(values)) return false;
+          alternative.push_back({column, values.get<std::vector<std::string>>()});
+        }
+      }
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+Json json_of(const FilterClause& clause) {
+  Json any = Json::array();
+  for (const auto& tests : clause.alternatives) {
+    Json& alternative = any.emplace_back(Json::object());
+    for (const auto& test : tests) alternative[test.column] = test.values;
+  }
+  return {{"any", std::move(any)}, {"not", clause.negated}};
+}
+
 Result<void> parse_observe(const Json& json, ObserveRequest& observe) {
   for (const auto& [key, value] : json.items()) {
     if (key == "verb") continue;
     if (key == "table") {
       if (!value.is_string()) return wrong(key, "a string");
       observe.table = value.get<std::string>();
-    } else if (key == "follow" || key == "colour") {
+    } else if (key == "follow" || key == "colour" || key == "first") {
       if (!value.is_boolean()) return wrong(key, "true or false");
-      (key == "follow" ? observe.follow : observe.colour) = value.get<bool>();
+      (key == "follow"   ? observe.follow
+       : key == "colour" ? observe.colour
+                         : observe.first) = value.get<bool>();
+    } else if (key == "since" || key == "until") {
+      if (!value.is_number_integer()) return wrong(key, "nanoseconds since 1970");
+      (key == "since" ? observe.wish.since_ns : observe.wish.until_ns) = value.get<std::int64_t>();
+    } else if (key == "filters") {
+      const bool right = value.is_array() && std::ranges::all_of(value, [&](const Json& one) {
+                           return parse_clause(one, observe.wish.clauses.emplace_back());
+                         });
+      if (!right)
+        return wrong(key, "a list of {\"any\": [{\"COLUMN\": [\"VALUE\"]}], \"not\": false}");
     } else if (key == "limit") {
       if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMaxObserveLimit) {
         return wrong(key, "a number from 0 to " + std::to_string(kMaxObserveLimit));
@@ -56,7 +107,7 @@ Result<void> parse_observe(const Json& json, ObserveRequest& observe) {
     } else if (key == "format") {
       auto format =
           value.is_string() ? record_format(value.get_ref<const std::string&>()) : std::nullopt;
-      if (!format) return wrong(key, "compact, json, falco or text");
+      if (!format) return wrong(key, "compact, json, falco, text or hubble");
       observe.format = *format;
     } else {
       return Error{"request: unknown member \"" + printable(key) + "\""};
@@ -77,16 +128,11 @@ Result<void> parse_query(const Json& json, std::string& sql) {
   return {};
 }
 
-bool is_text(const Json& json) {
-  return json.is_string();
-}
-
 Result<void> parse_capture(const Json& json, CaptureRequest& capture) {
   for (const auto& [key, value] : json.items()) {
     if (key == "verb") continue;
     if (key == "plugins") {
-      if (!value.is_array() || !std::ranges::all_of(value, is_text))
-        return wrong(key, "a list of strings");
+      if (!is_texts(value)) return wrong(key, "a list of strings");
       capture.plugins = value.get<std::vector<std::string>>();
     } else if (key == "size") {
       if (!value.is_number_unsigned()) return wrong(key, "a number of bytes");
@@ -180,6 +226,10 @@ std::string write_request(const ControlRequest& request) {
     json["limit"] = observe->limit;
     json["format"] = name_of(observe->format);
     json["colour"] = observe->colour;
+    json["first"] = observe->first;
+    if (observe->wish.since_ns) json["since"] = *observe->wish.since_ns;
+    if (observe->wish.until_ns) json["until"] = *observe->wish.until_ns;
+    for (const auto& clause : observe->wish.clauses) json["filters"].push_back(json_of(clause));
   } else if (request.query) {
     json["sql"] = *request.query;
   } else if (request.capture) {

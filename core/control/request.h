@@ -11,18 +11,21 @@
 #include <vector>
 
 #include "query/row_text.h"
+#include "records/record_filter.h"
 #include "trivet/result.h"
 #include "trivet/value.h"
 
 namespace trivet {
 
-enum class RecordFormat { compact, json, falco, text };
+enum class RecordFormat { compact, json, falco, text, hubble };
 
 // What `observe` asks for.
 struct ObserveRequest {
   std::string table;        // "alerts", "requests", "flows", or any table's name
   bool follow = false;      // go on with new records
-  std::size_t limit = 100;  // newest records to begin with
+  std::size_t limit = 100;  // records to begin with: the newest of those that pass
+  bool first = false;       // the oldest instead
+  RecordWish wish;          // which records
   RecordFormat format = RecordFormat::compact;
   bool colour = false;
 };

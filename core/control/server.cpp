@@ -20,6 +20,7 @@
 #include "control/verb_runner.h"
 #include "control/verbs.h"
 #include "query/query_runner.h"
+#include "trivet/records/flow.h"
 
 namespace trivet {
 namespace {
@@ -174,6 +175,7 @@ class ControlServer::Loop {
       std::string line;
       while (connection.next_line(line)) handle(connection, line);
       dropped_rows_ += connection.fill(origin_(), options_.output_bytes);
+      if (connection.unfinished()) signal(*wake_);
       if (connection.overlong(options_.max_request_bytes)) {
         connection.send(write_error(Error{"the request is longer than " +
                                           std::to_string(options_.max_request_bytes) + " bytes"}));
@@ -236,20 +238,35 @@ class ControlServer::Loop {
       connection.send(write_error(tables_.unknown(request.table)));
       return;
     }
-    bool falco = request.format == RecordFormat::falco || request.format == RecordFormat::text;
-    if (falco && names != std::vector<std::string>{std::string(Alert::schema().table)}) {
+    const bool falco =
+        request.format == RecordFormat::falco || request.format == RecordFormat::text;
+    const auto only = [&](const RecordSchema& schema) {
+      return names == std::vector<std::string>{std::string(schema.table)};
+    };
+    if ((falco && !only(Alert::schema())) ||
+        (request.format == RecordFormat::hubble && !only(Flow::schema()))) {
       connection.send(write_error(
-          Error{"the formats falco and text are for alerts: write compact or json for " +
+          Error{"the formats falco and text are for alerts, and hubble is for flows: write "
+                "compact or json for " +
                 request.table}));
       return;
     }
-    if (request.follow) {
-      auto follower = tables_.follow(names, options_.follower, request.limit,
-                                     [event = wake_] { signal(*event); });
-      connection.stream(request, {}, std::move(follower));
-    } else {
-      connection.stream(request, tables_.snapshot(names, request.limit), nullptr);
+    std::vector<const RecordSchema*> schemas;
+    for (const auto& state : tables_.states())
+      if (std::ranges::find(names, state.schema->table) != names.end())
+        schemas.push_back(state.schema);
+    auto filter = RecordFilter::create(request.wish, schemas);
+    if (!filter) {
+      connection.send(write_error(filter.error()));
+      return;
     }
+    // Followed first, then looked at: what comes between the two is seen twice, and told once.
+    std::shared_ptr<Follower> follower;
+    if (request.follow)
+      follower = tables_.follow(names, options_.follower, 0, [event = wake_] { signal(*event); });
+    auto scan =
+        std::make_unique<RecordScan>(tables_.spans(names), *filter, request.limit, request.first);
+    connection.stream(request, std::move(*filter), std::move(scan), std::move(follower));
   }
 
   const int listener_;

@@ -21,8 +21,10 @@
 #include "daemon/offline_plugins.h"
 #include "lanes/reader.h"
 #include "log/stream_log.h"
+#include "records/hubble.h"
 #include "records/tables.h"
 #include "trivet/records/all.h"
+#include "trivet/records/flow.h"
 
 namespace trivet {
 
@@ -125,6 +127,10 @@ std::string line_of(const RecordSchema& schema, const void* record, const Origin
       return is_alert ? to_falco_json(*static_cast<const Alert*>(record), origin) : "";
     case RecordFormat::text:
       return is_alert ? to_falco_text(*static_cast<const Alert*>(record), origin) : "";
+    case RecordFormat::hubble:
+      return schema.table == Flow::schema().table
+                 ? to_hubble_json(*static_cast<const Flow*>(record), origin)
+                 : "";
     case RecordFormat::compact:
       break;
   }

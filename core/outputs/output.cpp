@@ -8,6 +8,7 @@
 #include <map>
 
 #include "query/row_condition.h"
+#include "records/hubble.h"
 #include "trivet/records/alert.h"
 
 namespace trivet {
@@ -75,6 +76,8 @@ Line line_of(const Row& row, OutputFormat format, const Origin& origin) {
     line.text = to_falco_json(*alert, origin);
   } else if (alert && format == OutputFormat::text) {
     line.text = to_falco_text(*alert, origin);
+  } else if (format == OutputFormat::hubble && schema.table == Flow::schema().table) {
+    line.text = to_hubble_json(*static_cast<const Flow*>(record.get()), origin);
   } else {
     // Which table it is of stands first; the rest is what `observe -o json` prints.
     line.text = to_table_json(schema, record.get(), origin);

@@ -27,6 +27,12 @@ class Row {
   const RecordSchema& schema() const { return *schema_; }
   // Made again from the segment at each call if that is where it is.
   std::shared_ptr<const void> record() const { return segment_ ? segment_->record(row_) : record_; }
+  // Of the schema's column with that index. What it points to lives as long as this row, or as
+  // `unpacked`.
+  Value value(std::size_t column, Unpacked& unpacked) const {
+    return segment_ ? value_at(segment_->column(column), row_, unpacked)
+                    : schema_->columns[column].get(record_.get());
+  }
   // Over all tables, from 1, in order of arrival.
   std::uint64_t number() const { return number_; }
   // Memory that goes with this row, estimated.

@@ -236,13 +236,18 @@ std::vector<Tables::Span> Tables::newest(const std::vector<std::string>& names,
   return spans;
 }
 
-std::vector<Row> Tables::snapshot(const std::vector<std::string>& tables, std::size_t limit) const {
-  std::vector<Span> spans;
-  {
-    std::lock_guard lock(mutex_);
-    spans = newest(tables, limit);
+std::vector<std::vector<RecordScan::Span>> Tables::spans(
+    const std::vector<std::string>& names) const {
+  std::vector<std::vector<RecordScan::Span>> all;
+  std::lock_guard lock(mutex_);
+  for (const auto& name : names) {
+    auto& spans = all.emplace_back();
+    const auto found = tables_.find(name);
+    if (found == tables_.end()) continue;
+    for (const auto& piece : found->second.pieces)
+      spans.push_back({piece.segment, piece.segment->rows()});
   }
-  return rows_of(spans, limit);
+  return all;
 }
 
 std::vector<Row> Tables::rows_of(const std::vector<Span>& spans, std::size_t limit) {

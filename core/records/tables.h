@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "records/follower.h"
+#include "records/record_scan.h"
 #include "records/row.h"
 #include "records/segment.h"
 #include "records/spill.h"
@@ -62,8 +63,8 @@ class Tables {
   std::vector<std::string> resolve(std::string_view name) const;
   // The error for a name that stands for none.
   Error unknown(std::string_view name) const;
-  // The newest `limit` rows of these tables, oldest first.
-  std::vector<Row> snapshot(const std::vector<std::string>& tables, std::size_t limit) const;
+  // What these tables hold in memory now, to be walked over.
+  std::vector<std::vector<RecordScan::Span>> spans(const std::vector<std::string>& tables) const;
   // Gets the newest `backlog` rows of these tables and all that follow, with no gap between.
   // `wake`, if given, is called when the queue stops being empty: on the appending thread, so it
   // must be quick and must not call back. The follower ends with the last reference to it, which

@@ -102,11 +102,11 @@ def shipped_configuration():
 class Rows:
     """The rows of a table as they come: `trivet observe TABLE -f -o json`."""
 
-    def __init__(self, daemon, table, form="json"):
+    def __init__(self, daemon, table, form="json", options=()):
         self.rows, self.table = [], table
         self.changed = threading.Condition()
         self.process = subprocess.Popen(
-            daemon.command("observe", table, "-f", "-o", form), stdin=subprocess.DEVNULL,
+            daemon.command("observe", table, "-f", "-o", form, *options), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
@@ -219,9 +219,9 @@ class Trivet:
     def log(self):
         return (self.folder / "stderr").read_text(errors="replace")[-8000:]
 
-    def follow(self, table, form="json"):
+    def follow(self, table, *options, form="json"):
         """The rows of a table from now on (and the last few before)."""
-        rows = Rows(self, table, form)
+        rows = Rows(self, table, form, options)
         self.follows.append(rows)
         return rows
 

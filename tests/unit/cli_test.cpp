@@ -134,7 +134,19 @@ TEST_CASE("wrong usage is status 2, with what is wrong and where help is") {
       {{"observe"},
        "trivet: name one table: alerts, requests or flows\nTry \"trivet observe --help\".\n"},
       {{"observe", "alerts", "-o", "xml"},
-       "trivet: -o must be compact, json, falco or text\nTry \"trivet observe --help\".\n"},
+       "trivet: -o must be compact, json, falco, text or hubble\nTry \"trivet observe --help\".\n"},
+      {{"observe", "flows", "--not"},
+       "trivet: --not must stand before the test that it reverses\nTry \"trivet observe "
+       "--help\".\n"},
+      {{"observe", "flows", "-w", "port"},
+       "trivet: --where must be COLUMN=VALUE[,VALUE...] or COLUMN!=VALUE, not \"port\"\n"
+       "Try \"trivet observe --help\".\n"},
+      {{"observe", "flows", "--since", "yesterday"},
+       "trivet: --since must be a time ago such as 30s, 5m or 2h, or a moment such as "
+       "2026-03-01T12:00:00Z\nTry \"trivet observe --help\".\n"},
+      {{"observe", "flows", "-f", "--first", "3"},
+       "trivet: -f goes on with new records: leave out --first and --until\n"
+       "Try \"trivet observe --help\".\n"},
       {{"observe", "alerts", "-n", "x"},
        "trivet: the argument ('x') for option '--number' is invalid\n"
        "Try \"trivet observe --help\".\n"},

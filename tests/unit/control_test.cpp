@@ -16,6 +16,7 @@
 #include "control/json_text.h"
 #include "control/server.h"
 #include "log/stream_log.h"
+#include "newest_rows.h"
 #include "query/engine.h"
 #include "temporary_folder.h"
 #include "trivet/records/alert.h"
@@ -187,13 +188,13 @@ TEST_CASE("a request that is wrong gets a sentence, and the connection lives on"
       {R"({"verb":"observe","table":"alerts","limit":-1})",
        "request: \"limit\" must be a number from 0 to 100000"},
       {R"({"verb":"observe","table":"alerts","format":"xml"})",
-       "request: \"format\" must be compact, json, falco or text"},
+       "request: \"format\" must be compact, json, falco, text or hubble"},
       {R"({"verb":"observe","table":"alrts"})",
        "no table is named \"alrts\": did you mean \"alerts\"?"},
       {R"({"verb":"observe","table":"zzzzzz"})",
        "no table is named \"zzzzzz\": write one of alerts, flows, requests"},
       {R"({"verb":"observe","table":"flows","format":"falco"})",
-       "the formats falco and text are for alerts: write compact or json for flows"},
+       "the formats falco and text are for alerts, and hubble is for flows: write compact or json for flows"},
   };
   RawClient raw(served.path());
   std::string requests;
@@ -229,8 +230,8 @@ TEST_CASE("observe prints what a table holds in each format") {
   REQUIRE(lines.size() == 2);
   CHECK(nlohmann::json::parse(lines[0])["rule"] == "two");
   CHECK(nlohmann::json::parse(lines[1])["rule"] == "three");
-  CHECK(lines[0] == to_json(Alert::schema(),
-                            served.tables.snapshot({"alerts"}, 2)[0].record().get(), {"host", 0}));
+  CHECK(lines[0] == to_json(Alert::schema(), newest(served.tables, {"alerts"}, 2)[0].record().get(),
+                            {"host", 0}));
 
   request.format = RecordFormat::compact;
   lines = observe(served, request);
@@ -238,6 +239,26 @@ TEST_CASE("observe prints what a table holds in each format") {
   CHECK(lines[0] == line_heading(Alert::schema(), false));
   request.format = RecordFormat::falco;
   CHECK(nlohmann::json::parse(observe(served, request)[0]).size() == 8);
+}
+
+TEST_CASE("observe prints what a reader wants of a table, the newest or the oldest") {
+  Served served;
+  for (const char* rule : {"a1", "b1", "a2", "b2", "a3"}) served.add_alert(rule);
+  ObserveRequest request{.table = "alerts", .limit = 2, .format = RecordFormat::json};
+  request.wish.clauses = {{{{{"rule", {"a*"}}}}, false}};
+  const auto rules = [&] {
+    std::vector<std::string> found;
+    for (const auto& line : observe(served, request))
+      found.push_back(nlohmann::json::parse(line)["rule"]);
+    return found;
+  };
+  CHECK(rules() == std::vector<std::string>{"a2", "a3"});
+  request.first = true;
+  CHECK(rules() == std::vector<std::string>{"a1", "a2"});
+  request.wish.clauses[0].negated = true;
+  CHECK(rules() == std::vector<std::string>{"b1", "b2"});
+  request.wish.since_ns = std::numeric_limits<std::int64_t>::max();
+  CHECK(rules().empty());
 }
 
 TEST_CASE("a follower gets new records as they come, until it is interrupted") {

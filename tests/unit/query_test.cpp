@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "fake_host.h"
+#include "newest_rows.h"
 #include "query/process_table.h"
 #include "query/sql_columns.h"
 #include "query_rows.h"
@@ -294,7 +295,7 @@ TEST_CASE("a record that comes back from a segment is the record that went in") 
   alert.output_fields.items = {
       {"x", true}, {"y", -1.5}, {"", std::string("\0z", 2)}, {"u", ~std::uint64_t{0}}, {"n", {}}};
   for (int i = 0; i < 10; ++i) tables.append(Alert::schema(), std::make_shared<Alert>(alert));
-  for (const auto& row : tables.snapshot({"alerts"}, 10)) {
+  for (const auto& row : newest(tables, {"alerts"}, 10)) {
     auto made = std::static_pointer_cast<const Alert>(row.record());
     CHECK(made->time == alert.time);
     CHECK(made->uid == alert.uid);

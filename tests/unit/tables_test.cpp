@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "newest_rows.h"
 #include "records/tables.h"
 #include "trivet/records/alert.h"
 #include "trivet/records/flow.h"
@@ -32,8 +33,8 @@ using Pids = std::vector<std::uint32_t>;
 TEST_CASE("a table keeps the newest rows within its limit of rows") {
   Tables tables({3, 1 << 20});
   for (std::uint32_t pid = 1; pid <= 5; ++pid) add_alert(tables, pid);
-  CHECK(pids(tables.snapshot({"alerts"}, 100)) == Pids{3, 4, 5});
-  CHECK(pids(tables.snapshot({"alerts"}, 2)) == Pids{4, 5});
+  CHECK(pids(newest(tables, {"alerts"}, 100)) == Pids{3, 4, 5});
+  CHECK(pids(newest(tables, {"alerts"}, 2)) == Pids{4, 5});
   REQUIRE(tables.states().size() == 1);
   CHECK(tables.states()[0].rows == 3);
   CHECK(tables.states()[0].appended == 5);
@@ -42,7 +43,7 @@ TEST_CASE("a table keeps the newest rows within its limit of rows") {
 TEST_CASE("a table keeps the newest rows within its limit of bytes") {
   Tables tables({1000, 100'000});
   for (std::uint32_t pid = 1; pid <= 100; ++pid) add_alert(tables, pid, 10'000);
-  auto rows = tables.snapshot({"alerts"}, 1000);
+  auto rows = newest(tables, {"alerts"}, 1000);
   CHECK(rows.size() >= 5);
   CHECK(rows.size() < 10);
   CHECK(tables.states()[0].bytes <= 100'000);
@@ -52,7 +53,7 @@ TEST_CASE("a record larger than the whole limit is kept alone") {
   Tables tables({1000, 1000});
   add_alert(tables, 1, 10'000);
   add_alert(tables, 2, 10'000);
-  CHECK(pids(tables.snapshot({"alerts"}, 10)) == Pids{2});
+  CHECK(pids(newest(tables, {"alerts"}, 10)) == Pids{2});
 }
 
 TEST_CASE("requests stand for the requests of every protocol") {
@@ -70,7 +71,7 @@ TEST_CASE("rows of several tables come in order of arrival") {
   add_alert(tables, 1);
   tables.append(Flow::schema(), std::make_shared<Flow>());
   add_alert(tables, 2);
-  auto rows = tables.snapshot({"alerts", "flows"}, 10);
+  auto rows = newest(tables, {"alerts", "flows"}, 10);
   REQUIRE(rows.size() == 3);
   CHECK(rows[1].schema().table == "flows");
 }
@@ -127,7 +128,7 @@ TEST_CASE("offered rows are taken or counted as dropped, with writers and reader
   while (taken + dropped < 3 * kEach) {
     taken += follower->wait(std::chrono::milliseconds(100), 16).size();
     dropped += follower->take_dropped();
-    tables.snapshot({"alerts"}, 5);
+    newest(tables, {"alerts"}, 5);
   }
   for (auto& writer : writers) writer.join();
   CHECK(taken + dropped == 3 * kEach);
