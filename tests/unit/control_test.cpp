@@ -194,7 +194,8 @@ TEST_CASE("a request that is wrong gets a sentence, and the connection lives on"
       {R"({"verb":"observe","table":"zzzzzz"})",
        "no table is named \"zzzzzz\": write one of alerts, flows, requests"},
       {R"({"verb":"observe","table":"flows","format":"falco"})",
-       "the formats falco and text are for alerts, and hubble is for flows: write compact or json for flows"},
+       "the formats falco and text are for alerts, and hubble is for flows: write compact or json "
+       "for flows"},
   };
   RawClient raw(served.path());
   std::string requests;
