@@ -51,6 +51,21 @@ def test_idle_connections_keep_nobody_from_the_metrics(start):
         assert time.monotonic() - begun < 10 * harness.SCALE
 
 
+def test_requests_and_ports_are_counted_under_hubbles_names(start, nginx):
+    trivet = start(plugins=("tracing", "network"))
+    # A method that nobody else on this host uses.
+    subprocess.run(["curl", "-sS", "-o", "/dev/null", "-X", "MKCALENDAR", f"{nginx.url}/ok/n-[1-5]"], check=True)
+
+    def counted(reporter):
+        return trivet.metrics().sum("hubble_http_requests_total", reporter=reporter, method="MKCALENDAR",
+                                    protocol="HTTP/1.1", status="200")
+
+    harness.wait_until(lambda: (counted("client"), counted("server")) == (5, 5), 10, "five requests at each end")
+    samples = trivet.metrics()
+    assert samples.sum("hubble_http_request_duration_seconds_count", reporter="server", method="MKCALENDAR") == 5
+    assert samples.sum("hubble_port_distribution_total", protocol="TCP", port=nginx.url.rpartition(":")[2]) >= 2
+
+
 LOSSES = ("trivet_events_dropped_total", "trivet_events_malformed_total", "trivet_sequence_gaps_total",
           "trivet_queue_dropped_events_total", "trivet_queue_dropped_records_total",
           "trivet_plugin_malformed_events_total", "trivet_facts_evicted_total",
