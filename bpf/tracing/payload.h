@@ -92,8 +92,8 @@ enum payload_verdict {
 struct payload_config {
 	/* Bytes told in one direction until the other one speaks; lengths are told beyond. */
 	__u32 run_bytes;
-	/* The same where a message's head does not show that its body has no chunks: of chunks
-	   every byte is needed, and user space's verdict may come 50 ms after the head. */
+	/* The same where no verdict has come, and no head has shown that the body has no chunks: of
+	   chunks, and of rows of a database, every byte is needed. */
 	__u32 open_bytes;
 	__u32 datagrams; /* whether DNS in datagrams is told */
 };

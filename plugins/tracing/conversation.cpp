@@ -61,14 +61,14 @@ void Conversation::on_segment(Direction direction, const Segment& segment) {
                           .ack = segment.sequence,
                           .time_ns = segment.time_ns,
                           .in_order = true},
-                         opposite);
+                         shared_.budget.early(), opposite);
     if (finished_) return;
   }
 
   if (!dialogue_) {
     look(own, segment);
   } else if (!own.lost) {
-    own.stream.feed(segment, own);
+    own.stream.feed(segment, shared_.budget.early(), own);
   } else if (own.party() == Party::client && !requests_distrusted_) {
     look_for_request(own, segment);
   }
@@ -182,7 +182,7 @@ void Conversation::feed_probe(Side& side) {
   const std::string bytes = std::exchange(side.probe, {});
   if (bytes.empty() || side.lost || finished_) return;
   side.probe_start.bytes = bytes;
-  side.stream.feed(side.probe_start, side);
+  side.stream.feed(side.probe_start, shared_.budget.early(), side);
 }
 
 // The segment is the one that said so.
@@ -256,10 +256,10 @@ bool Conversation::may_anchor(const Side& own) const {
 
 // ---- in step ----
 
-void Conversation::on_gap(Side& own, std::uint64_t bytes, const Stamp& stamp) {
+void Conversation::on_gap(Side& own, Gap reason, std::uint64_t bytes, const Stamp& stamp) {
   if (finished_ || own.lost || dialogue_->skip(own.party(), bytes, stamp)) return;
-  ++shared_.gaps;
-  shared_.gap_bytes += bytes;
+  ++shared_.gaps[static_cast<std::size_t>(reason)];
+  shared_.gap_bytes[static_cast<std::size_t>(reason)] += bytes;
   lose(own.party(), stamp.time_ns);
 }
 

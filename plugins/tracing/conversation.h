@@ -20,8 +20,8 @@ namespace trivet::tracing {
 // What all conversations share and count.
 struct Shared {
   Budget budget;
-  std::uint64_t gaps = 0;
-  std::uint64_t gap_bytes = 0;
+  std::array<std::uint64_t, gap_kinds> gaps{};
+  std::array<std::uint64_t, gap_kinds> gap_bytes{};
   std::uint64_t parse_errors = 0;
 };
 
@@ -104,8 +104,8 @@ class Conversation {
         owner.dialogue_->on_bytes(party(), bytes, stamp);
       }
     }
-    void on_gap(std::uint64_t bytes, const Stamp& stamp) override {
-      owner.on_gap(*this, bytes, stamp);
+    void on_gap(Gap reason, std::uint64_t bytes, const Stamp& stamp) override {
+      owner.on_gap(*this, reason, bytes, stamp);
     }
     void on_end(const Stamp& stamp) override { owner.on_end(*this, stamp); }
     Party party() const {
@@ -123,7 +123,7 @@ class Conversation {
     Segment probe_start;
   };
 
-  void on_gap(Side& side, std::uint64_t bytes, const Stamp& stamp);
+  void on_gap(Side& side, Gap reason, std::uint64_t bytes, const Stamp& stamp);
   void on_end(Side& side, const Stamp& stamp);
 
   void look(Side& side, const Segment& segment);

@@ -4,6 +4,7 @@
 // gaps, where to begin again) is the conversation's. Worker thread of the plugin.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -53,6 +54,12 @@ struct Budget {
   Keep keep() const {
     if (used_bytes <= limit_bytes / 2) return Keep::whole;
     return used_bytes <= limit_bytes / 4 * 3 ? Keep::heads : Keep::sizes;
+  }
+  // What one direction may hold of segments that came before earlier ones: more than the largest
+  // receive window of a kernel as it comes (6 MiB), while there is room for that.
+  std::size_t early() const {
+    return keep() == Keep::whole ? limit_bytes / 8
+                                 : std::min<std::size_t>(limit_bytes / 8, 1 << 20);
   }
 };
 

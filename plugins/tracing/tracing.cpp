@@ -16,7 +16,8 @@ namespace {
 // Beyond the body that is kept: heads and chunk framing, and requests that are sent before their
 // answers.
 constexpr std::uint32_t run_allowance_bytes = 256 << 10;
-// What 2.5 Gbit/s carry in 50 ms; half the lane, as a loopback connection is told by both ends.
+// Far more than comes before a verdict does; half the lane, as a loopback connection is told by
+// both ends.
 constexpr std::uint32_t open_bytes = 16 << 20;
 // Resolvers ask again after some seconds; no server answers later than this.
 constexpr std::uint64_t datagram_timeout_ns = 10'000'000'000;
@@ -208,9 +209,15 @@ void Tracing::tick() {
   follow("trivet_tracing_evicted_total", "Connections forgotten for lack of room", counts.evicted);
   follow("trivet_tracing_payload_bytes_total", "Payload told by the kernel, as on the wire",
          counts.bytes);
-  follow("trivet_tracing_gaps_total", "Holes in a direction that hide where messages begin",
-         shared.gaps);
-  follow("trivet_tracing_gap_bytes_total", "Bytes missing in those holes", shared.gap_bytes);
+  for (std::size_t i = 0; i < gap_kinds; ++i) {
+    const Labels reason = {{"reason", std::string(gap_names[i])}};
+    metrics
+        .counter("trivet_tracing_gaps_total", "Holes in a direction that hide where messages begin",
+                 reason)
+        .follow(static_cast<double>(shared.gaps[i]));
+    metrics.counter("trivet_tracing_gap_bytes_total", "Bytes missing in those holes", reason)
+        .follow(static_cast<double>(shared.gap_bytes[i]));
+  }
   follow("trivet_tracing_parse_errors_total", "Connections given up for malformed messages",
          shared.parse_errors);
   const auto degraded = [&](const char* kept, std::uint64_t total) {
