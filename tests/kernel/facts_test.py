@@ -85,7 +85,7 @@ def test_environment_and_hash_are_those_of_the_process_that_runs(watch, folder):
     mark.write_text("x")
     _, alerts = watch(opened=f"evt.type in (open, openat) and fd.name = {mark} and proc.env[MARK] = here")
     # It must still be there when it is asked for.
-    held = f"import time; open({str(mark)!r}).read(); time.sleep(2)"
+    held = f"import time; open({str(mark)!r}).read(); time.sleep({2 * harness.SCALE})"
     python(held, env={"MARK": "elsewhere"})
     python(held, env={"MARK": "here"})
     row = fields(alerts.wait(lambda row: True))
