@@ -2,8 +2,8 @@
 // Calls as "gRPC over HTTP2" of grpc.io describes them.
 #include <doctest/doctest.h>
 
-#include "tracing/http2_wire.h"
 #include "tracing/grpc.h"
+#include "tracing/http2_wire.h"
 #include "wire.h"
 
 namespace trivet::tracing {

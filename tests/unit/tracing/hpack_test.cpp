@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "tracing/http2_wire.h"
 #include "tracing/hpack.h"
+#include "tracing/http2_wire.h"
 
 namespace trivet::tracing {
 namespace {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <random>
 
-#include "tracing/http2_wire.h"
 #include "tracing/hpack.h"
+#include "tracing/http2_wire.h"
 #include "wire.h"
 
 namespace trivet::tracing {
@@ -210,8 +210,9 @@ TEST_CASE("a promised request is one of its own") {
   Http2 wire;
   wire.greet();
   wire.ask(1, "/page");
-  wire.server(frame_of(Http2Frame::push_promise, Http2Frame::end_headers, 1,
-                       big_endian(2, 4) + wire.from_server.block(request_of("GET", "/style"))));
+  const std::string block = wire.from_server.block(request_of("GET", "/style"));
+  wire.server(frame_of(Http2Frame::push_promise, 0, 1, big_endian(2, 4) + block.substr(0, 5)) +
+              frame_of(Http2Frame::continuation, Http2Frame::end_headers, 1, block.substr(5)));
   wire.answer(1, "200", "page");
   wire.answer(2, "200", "style");
   REQUIRE(wire.records.size() == 2);
