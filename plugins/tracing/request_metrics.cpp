@@ -70,24 +70,28 @@ void RequestMetrics::observe(const GrpcRequest& record) {
   const bool served = !record.status.empty() && record.status != "UNIMPLEMENTED";
   const std::string call =
       admitted(calls_, record.service + "/" + record.method, served ? max_calls : calls_.size());
-  const std::size_t slash = call.rfind('/');
   const std::uint32_t code = record.status_code.value_or(0);
   const std::string status = !record.status_code        ? ""
                              : code <= last_grpc_status ? std::to_string(code)
                                                         : "_OTHER";
-  metrics_
-      .histogram(server ? "rpc_server_duration_seconds" : "rpc_client_duration_seconds",
-                 server ? "From the first byte of a call to the last byte of its answer, at the "
-                          "server"
-                        : "From the first byte of a call to the last byte of its answer, at the "
-                          "client",
-                 bounds,
-                 {{"rpc_grpc_status_code", status},
-                  {"rpc_method", call.substr(slash + 1)},
-                  {"rpc_service", slash == std::string::npos ? call : call.substr(0, slash)},
-                  {"rpc_system", "grpc"},
-                  {"service_name", services_.of(record.container_id, record.unit)}})
-      .observe(static_cast<double>(record.latency.ns) / 1e9);
+  const std::string service = services_.of(record.container_id, record.unit);
+  std::string key = record.role;
+  for (const std::string* part : {&call, &status, &service}) key.append(1, ' ') += *part;
+  Histogram*& series = rpc_[key];
+  if (!series) {
+    const std::size_t slash = call.rfind('/');
+    series = &metrics_.histogram(
+        server ? "rpc_server_duration_seconds" : "rpc_client_duration_seconds",
+        server ? "From the first byte of a call to the last byte of its answer, at the server"
+               : "From the first byte of a call to the last byte of its answer, at the client",
+        bounds,
+        {{"rpc_grpc_status_code", status},
+         {"rpc_method", call.substr(slash + 1)},
+         {"rpc_service", call.substr(0, slash)},
+         {"rpc_system", "grpc"},
+         {"service_name", service}});
+  }
+  series->observe(static_cast<double>(record.latency.ns) / 1e9);
 }
 
 void RequestMetrics::observe(const RedisRequest& record) {

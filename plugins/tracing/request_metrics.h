@@ -52,6 +52,7 @@ class RequestMetrics {
   std::unordered_set<std::string> routes_;  // those that have series of their own
   // By their labels.
   std::unordered_map<std::string, Histogram*> http_;
+  std::unordered_map<std::string, Histogram*> rpc_;
   std::unordered_map<std::string, Histogram*> database_;
   std::unordered_set<std::string> calls_;  // service/method that have series of their own
 };
