@@ -13,6 +13,7 @@
 
 #include "tracing/stream.h"
 #include "trivet/records/dns_request.h"
+#include "trivet/records/grpc_request.h"
 #include "trivet/records/http_message.h"
 #include "trivet/records/http_request.h"
 #include "trivet/records/mysql_request.h"
@@ -26,8 +27,8 @@ struct Options;
 class Conversation;
 
 // The record types of all protocols.
-using AnyRequest = std::variant<HttpRequest, HttpMessage, RedisRequest, PostgresqlRequest,
-                                MysqlRequest, DnsRequest, TlsHandshake>;
+using AnyRequest = std::variant<HttpRequest, HttpMessage, GrpcRequest, RedisRequest,
+                                PostgresqlRequest, MysqlRequest, DnsRequest, TlsHandshake>;
 
 enum class Party : unsigned { client, server };
 
@@ -79,6 +80,12 @@ struct Inference {
   bool begins = true;  // both directions can be followed from here
 };
 
+// Where in a run of one direction's bytes the first message may begin; the run's length if nowhere.
+struct Place {
+  std::size_t offset = 0;
+  bool certain = false;  // else more bytes tell
+};
+
 // One protocol on one connection. Bytes of a direction come in order and without holes; after a
 // hole, only once it is certain again that they begin a message whose pair is known.
 class Dialogue {
@@ -111,6 +118,10 @@ struct Protocol {
   bool (*enabled)(const Options&);
   Inference (*infer)(const Opening&);
   std::unique_ptr<Dialogue> (*open)(const Options&, Conversation&);
+  // Of protocols whose messages name the exchange they belong to, so that each direction is
+  // followed by itself and joined wherever a message begins. `aligned`: a segment began where the
+  // bytes do.
+  Place (*find)(std::string_view bytes, bool aligned) = nullptr;
 };
 
 }  // namespace trivet::tracing

@@ -30,8 +30,8 @@ class Speaker {
   virtual std::string unasked() { return {}; }
 };
 
-inline constexpr std::string_view stream_protocols[] = {"http", "redis", "postgresql", "mysql",
-                                                        "dns"};
+inline constexpr std::string_view stream_protocols[] = {"http",       "http2", "redis",
+                                                        "postgresql", "mysql", "dns"};
 
 // A connection in some dialect of that protocol.
 std::unique_ptr<Speaker> make_speaker(std::string_view protocol, Random& random);

@@ -344,7 +344,7 @@ Tally converse(std::string_view protocol, std::size_t requests, Random& random, 
   Tally tally;
   Judge judge(tally, requests);
   Options options;
-  options.http.enabled = protocol == "http";
+  options.http.enabled = protocol.starts_with("http");
   options.redis.enabled = protocol == "redis";
   options.postgresql.enabled = protocol == "postgresql";
   options.mysql.enabled = protocol == "mysql";

@@ -18,6 +18,13 @@
     "The other end's address")                                                           \
   X(R, std::uint16_t, peer_port, none, always, "network.peer.port", "The other end's port")
 
+// What those have that a stream of HTTP/2 carries.
+#define TRIVET_STREAM_COLUMNS(X, R)                               \
+  X(R, std::optional<std::uint32_t>, stream, none, detail, "",    \
+    "HTTP/2: number of the stream; even if the server pushed it") \
+  X(R, std::string, error_code, none, detail, "",                 \
+    "HTTP/2: code of the RST_STREAM or GOAWAY that ended it, as CANCEL (RFC 9113, 7)")
+
 // What every such record ends with: whether it is whole, and how long it took.
 #define TRIVET_EXCHANGE_COLUMNS(X, R)                                                     \
   X(R, std::string, error, none, detail, "error.type",                                    \
