@@ -11,20 +11,11 @@
  */
 #include "lanes.bpf.h"
 #include "security/arguments.bpf.h"
+#include "security/opened.bpf.h"
 #include "security/socket.bpf.h"
-#include "security/tail.bpf.h"
 #include "task_changes.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-#define O_ACCMODE 3
-#define O_WRONLY  1
-#define O_RDWR	  2
-#define O_CREAT	  0100
-#define O_TRUNC	  01000
-#define S_IFMT	  0170000
-#define S_IFSOCK  0140000
-#define S_IFDIR	  0040000
 
 const volatile struct syscalls_config config = {};
 
@@ -95,7 +86,7 @@ static __always_inline void event__read_open(struct syscall_event *event, __u32 
 		event->open_mode = 0;
 }
 
-/* What the descriptor refers to, if it does; the caller's open_how may have changed since. */
+/* What the descriptor refers to, if it does. */
 static __always_inline struct file *event__read_file(struct syscall_event *event, __u32 shape)
 {
 	struct file *file;
@@ -106,33 +97,20 @@ static __always_inline struct file *event__read_file(struct syscall_event *event
 	else if (event->result >= 0)
 		event->descriptor = event->result;
 	file = file_of(event->descriptor);
-	/* Closed again by another thread, or io_uring's table: the result stands. */
-	if (!file)
-		return NULL;
-	event->file_mode = BPF_CORE_READ(file, f_inode, i_mode);
-	event->inode = BPF_CORE_READ(file, f_inode, i_ino);
-	event->device = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
-	if (shape & CALL_OPENS)
-		event->open_flags = (event->open_flags & ~O_ACCMODE) |
-				    (BPF_CORE_READ(file, f_flags) & O_ACCMODE);
+	if (file)
+		event__set_file(event, shape, file);
+	else if ((shape & CALL_OPENS) && event->result >= 0)
+		/* Another thread has closed it by now: there is but what the caller wrote. */
+		event->flags |= CALL_FILE_UNKNOWN;
 	return file;
 }
 
-static __always_inline __u32 event__profile(struct syscall_event *event, __u32 shape, __u64 address)
+static __noinline __u32 tail__add_argument(char *tail, __u32 used, __u64 argument)
 {
-	__u32 profile = event->result < 0 ? PROFILE_FAILED : 0;
+	long size = bpf_probe_read_user_str(tail + tail__bound(used), CALL_PATH_MAX,
+					    (const void *)argument);
 
-	if (shape & CALL_OPENS) {
-		if ((event->open_flags & O_ACCMODE) != O_WRONLY)
-			profile |= PROFILE_READ;
-		if (event->open_flags & O_ACCMODE)
-			profile |= PROFILE_WRITE;
-		if ((event->file_mode & S_IFMT) == S_IFDIR)
-			profile |= PROFILE_DIRECTORY;
-	} else if ((shape & CALL_SENDS) && address) {
-		profile |= PROFILE_ADDRESSED;
-	}
-	return profile;
+	return size > 0 ? size - 1 : 0;
 }
 
 /* The two paths as given, and the folders that they start from; bytes in the tail. */
@@ -156,6 +134,9 @@ static __always_inline __u32 event__add_paths(struct call_scratch *scratch, __u3
 			tail__add_base(scratch, tail, used, tail[tail__bound(first)],
 				       event__shaped(event, shape, CALL_PATH_AT(0, -1), AT_FDCWD));
 	used += event->base_size[0];
+	if (!(shape & CALL_OPENS) && (event->text_size[0] || event->text_size[1]) &&
+	    task__has_root_elsewhere())
+		event->flags |= CALL_ROOT_ELSEWHERE;
 	if (event->text_size[1])
 		event->base_size[1] = tail__add_base(
 			scratch, tail, used, tail[tail__bound(second)],
@@ -182,7 +163,7 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 	struct sock *sk = NULL;
 	struct file *file;
 
-	if (!scratch || call >= CALLS_MAX)
+	if (!scratch || call >= CALLS_MAX || (__u32)task->tgid == config.own_tgid)
 		return 0;
 	shape = config.shapes[call];
 	event = &scratch->event;
@@ -222,10 +203,10 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 				socket__read_caller(scratch, used, address, address_size);
 		/* 0 until something asked the kernel for the cookie. */
 		event->header.socket_cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+		used += event->path_size;
 	} else if (file) {
-		event->path_size = tail__add_path(scratch, scratch->tail, used, path_of(file));
+		used = event__add_file(scratch, used, file);
 	}
-	used += event->path_size;
 
 	/* What succeeded changed it, and is told with the next event. */
 	if (!(shape & CALL_JUDGED_AS_BEFORE) || result < 0)

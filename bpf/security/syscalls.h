@@ -35,6 +35,8 @@
 #define CALL_SERVES		(1u << 27) /* of the socket, the own end is the server's */
 /* Who called is who it was before: in a new user namespace anybody has every capability. */
 #define CALL_JUDGED_AS_BEFORE (1u << 28)
+#define CALL_FOLLOWS	      (1u << 29) /* a link that the first path ends in */
+#define CALL_SECOND_FOLLOWS   (1u << 30)
 
 #define CALL_INDEX(shape, what) ((shape) / (what) % 8)
 
@@ -58,6 +60,20 @@ struct syscalls_config {
 	__u8 compat[CALL_NUMBERS]; /* the same for 32-bit calls */
 	__u8 socketcall[32];	   /* and for those that go through socketcall */
 	__u32 compat_hook;	   /* 1: 32-bit calls are the hook compat's */
+	__u32 own_tgid;		   /* what this process does is not told */
+};
+
+/* The two requests of io_uring that open a file by its path. */
+enum ring_call {
+	RING_OPENAT,
+	RING_OPENAT2,
+	RING_CALLS,
+};
+
+struct rings_config {
+	__u16 calls[RING_CALLS];  /* places in the plugin's table */
+	__u16 wanted[RING_CALLS]; /* as in syscalls_config */
+	__u32 own_tgid;
 };
 
 /* PATH_MAX: what the kernel accepts as an argument and can return. */
@@ -70,12 +86,15 @@ enum call_event_flags {
 	/* The socket has no such peer: the address is the caller's memory after the call. */
 	CALL_PEER_FROM_CALLER = 1 << 1,
 	CALL_SOCKET_CONNECTED = 1 << 2, /* the kernel knows a peer */
+	CALL_FILE_UNKNOWN = 1 << 4, /* opens: the file was not found, or may be another */
+	CALL_ROOT_ELSEWHERE = 1 << 3,	/* paths: the caller's / is not that of its mounts */
 };
 
 /*
  * The tail holds, one after the other and without terminating NUL: the two paths as given (text),
  * the folders that they start from if they are relative (base), and of the descriptor the path
- * that the kernel has for its file, or that of a Unix socket (abstract: a NUL and the name).
+ * that the kernel has for its file, or that of a Unix socket (abstract: a NUL and the name), and
+ * where only a part of a file system is mounted, that part's path within it (origin).
  * header.socket_cookie is that of the descriptor's socket.
  */
 struct syscall_event {
@@ -93,7 +112,9 @@ struct syscall_event {
 	__u16 text_size[2];
 	__u16 base_size[2];
 	__u16 path_size;
-	__u16 reserved[3];
+	__u16 below_size;  /* of the path: bytes at its end that are below the file's mount */
+	__u16 origin_size;
+	__u16 reserved[1];
 };
 TRIVET_EVENT(syscall_event, 67, 72 + 104, 1);
 

@@ -12,6 +12,9 @@
 namespace trivet::security {
 namespace {
 
+// A file that takes the place of another is known by its inode after this long.
+constexpr std::chrono::seconds kFilesPeriod{1};
+
 // What the kernel programs are to know of a call that rules ask for.
 void add_call(syscalls_config& settings, std::size_t type, std::uint16_t profiles) {
   const Call& call = kCalls[type];
@@ -46,6 +49,27 @@ bool kernel_has_compat_calls() {
 #else
   return false;
 #endif
+}
+
+// Opens that programs have io_uring make, if rules ask for opens.
+std::optional<ObjectSpec> opens_of_rings(const Reach& reach) {
+  rings_config settings{};
+  settings.calls[RING_OPENAT] = call_named("openat");
+  settings.calls[RING_OPENAT2] = call_named("openat2");
+  bool any = false;
+  for (std::size_t i = 0; i < RING_CALLS; ++i) {
+    settings.wanted[i] = reach.profiles[settings.calls[i]];
+    any |= settings.wanted[i] != 0;
+  }
+  if (!any) return std::nullopt;
+  settings.own_tgid = static_cast<std::uint32_t>(getpid());
+  ObjectSpec rings;
+  rings.name = "rings";
+  rings.hooks.push_back({"io_uring",
+                         {{"tp_btf", {"ring_submit", "ring_complete"}},
+                          {"tp_btf before 6.3", {"ring_submit_sqe", "ring_complete"}}},
+                         false});
+  return rings.with_config(settings);
 }
 
 // The files' errors as one, each with the line that it is about: the first at its place, the others
@@ -101,6 +125,8 @@ std::vector<ObjectSpec> SecurityPlugin::objects() const {
   ObjectSpec syscalls;
   syscalls.name = "syscalls";
   syscalls_config settings{};
+  // Its own opens are trivet's answer to other events: telling them would never end.
+  settings.own_tgid = static_cast<std::uint32_t>(getpid());
   Tier tracepoints{"tracepoint", {"call_exit"}, {}};
   bool any = false;
   for (std::size_t type = 0; type < kExecve; ++type) {
@@ -121,18 +147,15 @@ std::vector<ObjectSpec> SecurityPlugin::objects() const {
     syscalls.hooks.push_back(
         {"compat", {{"tp_btf", {"compat_exit"}, {}}}, compat_calls_ == CompatCalls::on});
   }
-  if (syscalls.hooks.empty()) return {};
-  return {syscalls.with_config(settings)};
+  std::vector<ObjectSpec> objects;
+  if (!syscalls.hooks.empty()) objects.push_back(syscalls.with_config(settings));
+  if (auto rings = opens_of_rings(rules_.reach())) objects.push_back(std::move(*rings));
+  return objects;
 }
 
 template <class E>
 void SecurityPlugin::judge_events(Host& host) {
   host.on<E>([this](const Event<E>& event) {
-    // Its own opens are trivet's answer to other events: judging them would never end.
-    if (event.data.header.task.tgid == static_cast<std::uint32_t>(getpid())) {
-      own_->add();
-      return;
-    }
     auto seen = RuleEvent::from(event, host_->facts());
     if (!seen) {
       malformed_->add();
@@ -153,10 +176,10 @@ Result<void> SecurityPlugin::start(Host& host) {
   }
   malformed_ = &host.metrics().counter("trivet_security_malformed_events_total",
                                        "Events whose parts contradict their sizes");
-  own_ = &host.metrics().counter("trivet_security_own_events_total",
-                                 "Events caused by trivet itself, which no rule is judged on");
   show_rule_counts();
   ask_for_names();
+  look_for_files();
+  host.every(kFilesPeriod, [this] { file_names_->refresh(); });
 
   judge_events<syscall_event>(host);
   host.on<process_exec_event>([this](const Event<process_exec_event>& event) {
@@ -170,7 +193,7 @@ Result<void> SecurityPlugin::start(Host& host) {
       stop();
       return std::move(attached).error();
     }
-    syscalls_ = std::move(*attached);
+    objects_.push_back(std::move(*attached));
   }
   host.log().info("rules are loaded", {{"rules", std::to_string(rules_.rules().size())},
                                        {"defined", std::to_string(rules_.statuses().size())}});
@@ -190,12 +213,14 @@ bool SecurityPlugin::adopt(Plugin& next) {
   evaluation_.attach(rules_.graph());
   show_rule_counts();
   ask_for_names();
+  look_for_files();
   return true;
 }
 
 void SecurityPlugin::stop() noexcept {
-  syscalls_.reset();
+  objects_.clear();
   names_.reset();
+  file_names_.reset();
   host_ = nullptr;
 }
 
@@ -205,10 +230,27 @@ void SecurityPlugin::judge(RuleEvent& event) {
   event_counters_[event.type]->add();
   unsigned profile = profile_of(event);
   const auto& candidates = rules_.candidates(event.type, profile);
-  if (!candidates.empty()) evaluation_.begin(event);
+  if (candidates.empty()) return;
+  // What is read is read as told and under each other name: no name hides the file.
+  auto readings = file_names_->readings(event);
+  alerted_.clear();
+  judge_as_it_stands(event, candidates);
+  for (auto& reading : readings) {
+    event.path = std::move(reading.path);
+    event.given = std::move(reading.given);
+    judge_as_it_stands(event, candidates);
+  }
+}
+
+void SecurityPlugin::judge_as_it_stands(const RuleEvent& event,
+                                        const std::vector<Candidate>& candidates) {
+  evaluation_.begin(event);
   for (const auto& candidate : candidates) {
     if (!evaluation_.matches(candidate.filter)) continue;
-    alert(*candidate.rule, event);
+    if (std::ranges::find(alerted_, candidate.rule) == alerted_.end()) {
+      alerted_.push_back(candidate.rule);
+      alert(*candidate.rule, event);
+    }
     if (!match_all_) return;
   }
 }
@@ -230,7 +272,15 @@ void SecurityPlugin::alert(const Rule& rule, const RuleEvent& event) {
   record.output_fields.items.emplace_back(
       "evt.time",
       static_cast<std::int64_t>(event.header->time_ns) + event.facts->boot_to_real_ns());
+  if (event.uncertain) record.output_fields.items.emplace_back("evt.uncertain", true);
   host_->publish(std::move(record));
+}
+
+void SecurityPlugin::look_for_files() {
+  auto paths = paths_named(rules_.graph());
+  if (!file_names_ || file_names_->paths() != paths) {
+    file_names_ = std::make_unique<FileNames>(std::move(paths));
+  }
 }
 
 void SecurityPlugin::ask_for_names() {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "security/address_names.h"
+#include "security/file_names.h"
 #include "security/rules/rule_set.h"
 #include "trivet/plugin.h"
 
@@ -31,9 +32,11 @@ class SecurityPlugin final : public Plugin {
   template <class E>
   void judge_events(Host& host);
   void judge(RuleEvent& event);
+  void judge_as_it_stands(const RuleEvent& event, const std::vector<Candidate>& candidates);
   void alert(const Rule& rule, const RuleEvent& event);
   void show_rule_counts();
   void ask_for_names();
+  void look_for_files();
 
   // Set by configure(), and by adopt() from another instance.
   RuleSet rules_;
@@ -43,13 +46,14 @@ class SecurityPlugin final : public Plugin {
 
   // Between start() and stop(); the worker's.
   Host* host_ = nullptr;
-  std::unique_ptr<Object> syscalls_;
+  std::vector<std::unique_ptr<Object>> objects_;
   Evaluation evaluation_;
   std::unique_ptr<AddressNames> names_;
+  std::unique_ptr<FileNames> file_names_;
+  std::vector<const Rule*> alerted_;  // by the event that is judged
   std::uint64_t events_ = 0;
   std::array<Counter*, kEventTypes.size()> event_counters_{};
   Counter* malformed_ = nullptr;
-  Counter* own_ = nullptr;
 };
 
 }  // namespace trivet::security

@@ -235,16 +235,6 @@ TEST_CASE("an event of an unknown process is judged; its proc fields have no val
   CHECK(run.host.records<Alert>().at(0).output == "read /etc/shadow by <NA> (<NA>)");
 }
 
-TEST_CASE("trivet's own opens raise nothing") {
-  Running run(kTwoRules);
-  Process self{.name = "trivet"};
-  self.key.tgid = static_cast<std::uint32_t>(getpid());
-  auto own = run.host.facts().add(tree(self));
-  open_file(run.host, own, {.raw = "/etc/shadow", .path = "/etc/shadow"});
-  CHECK(run.host.records<Alert>().empty());
-  CHECK(run.host.metrics().value("trivet_security_own_events_total") == 1);
-}
-
 TEST_CASE("new rules are adopted live where the kernel tells enough, else refused") {
   Running run(kTwoRules);
   std::string other = kTwoRules;

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "security/file_names.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <climits>
+#include <set>
+#include <utility>
+
+#include "security/rules/filter.h"
+
+namespace trivet::security {
+namespace {
+
+constexpr std::string_view kDeleted = " (deleted)";
+
+struct Descriptor {
+  int fd = -1;
+  explicit Descriptor(int opened) : fd(opened) {}
+  ~Descriptor() {
+    if (fd >= 0) close(fd);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+};
+
+// Opens nothing of the file itself, and never waits: what is not in the kernel's memory, such as on
+// a file system that somebody's program serves, is not looked up.
+int open_place(const std::string& path, bool follows) {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC | (follows ? 0 : O_NOFOLLOW);
+  how.resolve = RESOLVE_CACHED | RESOLVE_NO_MAGICLINKS;
+  return static_cast<int>(syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof(how)));
+}
+
+std::string path_of(int fd) {
+  char text[PATH_MAX];
+  auto size = readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), text, sizeof(text));
+  return size > 0 && text[0] == '/' ? std::string(text, static_cast<std::size_t>(size)) : "";
+}
+
+std::string joined(std::string_view folder, std::string_view name) {
+  std::string out(folder);
+  if (!out.ends_with('/') && !name.starts_with('/')) out += '/';
+  return out.append(name);
+}
+
+// Takes the first part of a path without its slash.
+std::string_view take_part(std::string_view& path) {
+  path.remove_prefix(std::min(path.find_first_not_of('/'), path.size()));
+  auto part = path.substr(0, path.find('/'));
+  path.remove_prefix(part.size());
+  return part;
+}
+
+template <class Number>
+std::optional<Number> number(std::string_view text) {
+  Number value{};
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
+  return value;
+}
+
+// Spaces and their like are three octal digits.
+std::string unescaped(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 3 < text.size()) {
+      out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + text[i + 3] -
+                               '0');
+      i += 3;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+// Whether the call follows a link that its path ends in.
+bool follows(const RuleEvent& event, std::size_t i) {
+  std::uint32_t shape = shape_of(event.type);
+  if (is_open(event.type)) return !(event.open_flags & O_NOFOLLOW);
+  if (i == 1) return shape & CALL_SECOND_FOLLOWS;
+  for (const auto& argument : kCalls[event.type].arguments) {
+    if (argument.get != show_at_flags) continue;
+    if (event.arguments[argument.n] & AT_SYMLINK_NOFOLLOW) return false;
+    if (event.arguments[argument.n] & AT_SYMLINK_FOLLOW) return true;
+  }
+  return shape & CALL_FOLLOWS;
+}
+
+bool is_path_field(const Source& source) {
+  return source.field &&
+         (source.field->name == "fd.name" || source.field->name.starts_with("fs.path.") ||
+          source.field->name == "evt.arg");
+}
+
+}  // namespace
+
+std::vector<std::string> paths_named(const FilterGraph& graph) {
+  std::set<std::string> paths;
+  auto add = [&](const std::string& text) {
+    if (text.size() > 1 && text.front() == '/' && text.size() < PATH_MAX) paths.insert(text);
+  };
+  for (NodeId id = 0; id < graph.size(); ++id) {
+    const Node& node = graph.node(id);
+    if (node.kind != Node::Kind::comparison) continue;
+    const Comparison& comparison = graph.comparison(node);
+    if (!is_path_field(graph.sources()[comparison.left])) continue;
+    std::ranges::for_each(comparison.texts, add);
+    std::ranges::for_each(comparison.text_set, add);
+  }
+  return {paths.begin(), paths.end()};
+}
+
+MountTable::MountTable() : fd_(open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)) {}
+
+MountTable::~MountTable() {
+  if (fd_ >= 0) close(fd_);
+}
+
+void MountTable::refresh() {
+  // The kernel tells a change once, to each who has it open; the first time counts as one.
+  pollfd changed{fd_, POLLPRI, 0};
+  bool first = mounts_.empty();
+  if (fd_ < 0 || (!first && (poll(&changed, 1, 0) <= 0 || !(changed.revents & POLLPRI)))) return;
+  std::string text;
+  char part[16384];
+  if (lseek(fd_, 0, SEEK_SET) != 0) return;
+  for (ssize_t size; (size = read(fd_, part, sizeof(part))) > 0;)
+    text.append(part, static_cast<std::size_t>(size));
+  parse(text);
+}
+
+void MountTable::parse(std::string_view mountinfo) {
+  mounts_.clear();
+  whole_.clear();
+  while (!mountinfo.empty()) {
+    auto line = mountinfo.substr(0, mountinfo.find('\n'));
+    mountinfo.remove_prefix(std::min(line.size() + 1, mountinfo.size()));
+    // 36 35 98:0 /part /where options [optional] - type source options
+    std::array<std::string_view, 5> words;
+    auto rest = line;
+    for (auto& word : words) {
+      word = rest.substr(0, rest.find(' '));
+      rest.remove_prefix(std::min(word.size() + 1, rest.size()));
+    }
+    auto colon = words[2].find(':');
+    if (colon == words[2].npos) continue;
+    auto id = number<std::uint64_t>(words[0]);
+    auto major = number<std::uint32_t>(words[2].substr(0, colon));
+    auto minor = number<std::uint32_t>(words[2].substr(colon + 1));
+    if (!id || !major || !minor) continue;
+    Mount mount{*major << 20 | *minor, unescaped(words[3]), unescaped(words[4]),
+                rest.find(" - overlay ") != rest.npos};
+    if (mount.root == "/" && !mount.overlay) whole_.try_emplace(mount.device, *id);
+    mounts_.insert_or_assign(*id, std::move(mount));
+  }
+}
+
+const MountTable::Mount* MountTable::mount(std::uint64_t id) const {
+  auto found = mounts_.find(id);
+  return found == mounts_.end() ? nullptr : &found->second;
+}
+
+const MountTable::Mount* MountTable::whole(std::uint32_t device) const {
+  auto found = whole_.find(device);
+  return found == whole_.end() ? nullptr : mount(found->second);
+}
+
+FileNames::FileNames(std::vector<std::string> paths) : paths_(std::move(paths)) {
+  struct stat own{};
+  if (stat("/proc/self/ns/mnt", &own) == 0) own_namespace_ = static_cast<std::uint32_t>(own.st_ino);
+  refresh();
+}
+
+void FileNames::refresh() {
+  mounts_.refresh();
+  std::map<File, std::string> files;
+  for (const auto& path : paths_) {
+    auto place = look(path, true);
+    if (place && place->file) files.try_emplace(*place->file, path);
+  }
+  files_ = std::move(files);
+}
+
+std::optional<FileNames::Place> FileNames::look(const std::string& path, bool follows) const {
+  Descriptor place(open_place(path, follows));
+  if (place.fd < 0) return std::nullopt;
+  Place out{path_of(place.fd), std::nullopt, std::nullopt};
+  if (out.path.empty()) return std::nullopt;
+  struct statx seen{};
+  if (statx(place.fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
+            STATX_TYPE | STATX_INO | STATX_MNT_ID, &seen) != 0) {
+    return out;
+  }
+  const auto* mount = mounts_.mount(seen.stx_mnt_id);
+  if (!mount) return out;
+  if (S_ISREG(seen.stx_mode)) out.file = File{mount->device, seen.stx_ino};
+  const auto* whole = mounts_.whole(mount->device);
+  if (!whole || !out.path.starts_with(mount->point)) return out;
+  std::string_view below = std::string_view(out.path).substr(mount->point.size());
+  out.whole = absolute_path("/", joined(whole->point, joined(mount->root, below)));
+  return out;
+}
+
+bool FileNames::in_our_mounts(const RuleEvent& event) const {
+  if (event.process->mount_namespace == own_namespace_) return true;
+  // A service manager may have given trivet mounts of its own over those of the host.
+  auto first = event.facts->process(1);
+  return first && first->mount_namespace == event.process->mount_namespace;
+}
+
+// Takes away what leads through /proc to where it started: our own /proc/self is another.
+std::optional<std::string> FileNames::without_proc(const RuleEvent& event, std::string path) const {
+  for (int links = 0; links < 40; ++links) {
+    std::string_view rest = path;
+    if (take_part(rest) != "proc") return path;
+    auto who = take_part(rest);
+    bool own = who == "self" || who == "thread-self";
+    auto pid = own ? event.header->task.tgid : number<std::uint32_t>(who);
+    if (!pid) return path;
+    auto what = take_part(rest);
+    if (what == "task") {
+      take_part(rest);
+      what = take_part(rest);
+    }
+    auto process = own ? event.process : event.facts->process(*pid);
+    bool here = process && process->mount_namespace == event.process->mount_namespace;
+    if (what == "root" && here) {
+      path = joined("/", rest);
+    } else if (what == "cwd" && here && !process->cwd.empty()) {
+      path = joined(process->cwd, rest);
+    } else if (what == "root" || what == "cwd" || what == "fd" || what == "map_files") {
+      return std::nullopt;
+    } else {
+      return path;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<FileNames::Place> FileNames::place_of_argument(const RuleEvent& event,
+                                                             std::size_t i) const {
+  // In a container the same path is another file.
+  if (!event.process || event.root_elsewhere || !event.process->container_id.empty()) {
+    return std::nullopt;
+  }
+  auto raw = event.given_raw[i];
+  auto whole = raw.starts_with('/') ? std::string(raw) : joined(event.base[i], raw);
+  if (whole.front() != '/') return std::nullopt;
+  auto path = without_proc(event, std::move(whole));
+  if (!path) return std::nullopt;
+  if (follows(event, i)) return look(*path, true);
+  // What the name itself was may be gone or moved; the folder is where it was.
+  while (path->size() > 1 && path->back() == '/') path->pop_back();
+  auto slash = path->rfind('/');
+  std::string name = path->substr(slash + 1);
+  if (name == "." || name == "..") return look(*path, true);
+  auto place = look(slash == 0 ? "/" : path->substr(0, slash), true);
+  if (!place || name.empty()) return place;
+  place->path = joined(place->path, name);
+  if (place->whole) place->whole = joined(*place->whole, name);
+  return place;
+}
+
+std::optional<std::string> FileNames::name_in_whole(const RuleEvent& event) const {
+  const auto* whole = event.inode != 0 ? mounts_.whole(event.device) : nullptr;
+  if (!whole || event.below > event.path.size() || !event.path.starts_with('/')) {
+    return std::nullopt;
+  }
+  auto below = std::string_view(event.path).substr(event.path.size() - event.below);
+  return absolute_path("/", joined(whole->point, joined(event.origin, below)));
+}
+
+std::optional<std::string> FileNames::rule_path(const File& file, std::string_view known) const {
+  auto found = files_.find(file);
+  if (found == files_.end() || found->second == known) return std::nullopt;
+  // The inode may have been given to another file since.
+  auto now = look(found->second, true);
+  if (!now || !now->file || *now->file != file) return std::nullopt;
+  return found->second;
+}
+
+std::vector<FileNames::Reading> FileNames::readings(RuleEvent& event) const {
+  Reading as_told{event.path, event.given}, moved = as_told, same = as_told;
+  bool changed[2] = {};
+  auto use = [&](std::string& name, std::optional<std::string> other, bool& change) {
+    if (!other || *other == name) return;
+    name = std::move(*other);
+    change = true;
+  };
+  if (event.inode != 0 && !event.path.empty()) {
+    use(moved.path, name_in_whole(event), changed[0]);
+    use(same.path, rule_path({event.device, event.inode}, event.path), changed[1]);
+  }
+  if (event.file_unknown) {
+    event.uncertain = true;
+    if (auto place = place_of_argument(event, 0)) {
+      use(same.path, place->whole ? place->whole : place->path, changed[1]);
+      if (place->file) use(same.path, rule_path(*place->file, event.path), changed[1]);
+    }
+  }
+  std::uint32_t shape = shape_of(event.type);
+  for (std::size_t i = 0; i < 2 && !is_open(event.type) && event.type < kExecve; ++i) {
+    if (event.given_raw[i].empty() || (i == 0 && shape & CALL_FIRST_IS_TEXT)) continue;
+    auto place = place_of_argument(event, i);
+    if (!place) {
+      event.uncertain = true;
+      continue;
+    }
+    // Looked up after the call, and not by who called.
+    event.uncertain |= place->path != event.given[i] || !in_our_mounts(event);
+    use(moved.given[i], place->whole ? place->whole : place->path, changed[0]);
+    if (place->file) use(same.given[i], rule_path(*place->file, event.given[i]), changed[1]);
+  }
+  std::vector<Reading> out;
+  if (changed[0]) out.push_back(std::move(moved));
+  if (changed[1]) out.push_back(std::move(same));
+  return out;
+}
+
+}  // namespace trivet::security
