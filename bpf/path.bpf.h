@@ -190,9 +190,9 @@ __noinline __u32 path__write(__u64 dentry_address, __u64 mount, struct path_buff
 static __always_inline __u32 path__read(const struct path *path, struct path_buffer *buffer,
 					char *out)
 {
-	__u32 length = path__write((__u64)BPF_CORE_READ(path, dentry),
-				   (__u64)BPF_CORE_READ(path, mnt), buffer,
-				   (struct path_text *)out);
+	__u32 length =
+		path__write((__u64)BPF_CORE_READ(path, dentry), (__u64)BPF_CORE_READ(path, mnt),
+			    buffer, (struct path_text *)out);
 
 	return length > PATH_TEXT_MAX ? PATH_TEXT_MAX : length;
 }

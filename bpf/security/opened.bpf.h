@@ -14,6 +14,19 @@
 #define S_IFSOCK  0140000
 #define S_IFDIR	  0040000
 
+/* How files were counted before 6.13. */
+struct file___before {
+	atomic64_t f_count;
+};
+
+/* Whether more than one descriptor leads to it: it is not one that was opened just now. */
+static __always_inline bool file__is_shared(struct file *file)
+{
+	if (bpf_core_field_exists(file->f_ref))
+		return BPF_CORE_READ(file, f_ref.refcnt.counter) != 0;
+	return BPF_CORE_READ((struct file___before *)file, f_count.counter) > 1;
+}
+
 static __always_inline void event__set_file(struct syscall_event *event, __u32 shape,
 					    struct file *file)
 {

@@ -100,8 +100,8 @@ static __noinline int ring__tell(struct ring_open *open, struct io_kiocb *reques
 			event->descriptor = result;
 			file = complete ? file_of(result) : NULL;
 		} else if (complete) {
-			__u32 index = open->slot == IORING_FILE_INDEX_ALLOC ? result
-									    : open->slot - 1;
+			__u32 index =
+				open->slot == IORING_FILE_INDEX_ALLOC ? result : open->slot - 1;
 
 			file = ring__file(BPF_CORE_READ(request, ctx), index);
 		}

@@ -99,8 +99,9 @@ static __always_inline struct file *event__read_file(struct syscall_event *event
 	file = file_of(event->descriptor);
 	if (file)
 		event__set_file(event, shape, file);
-	else if ((shape & CALL_OPENS) && event->result >= 0)
-		/* Another thread has closed it by now: there is but what the caller wrote. */
+	/* Another thread has closed it by now, or put another in its place: there is what the
+	 * caller wrote. */
+	if ((shape & CALL_OPENS) && event->result >= 0 && (!file || file__is_shared(file)))
 		event->flags |= CALL_FILE_UNKNOWN;
 	return file;
 }

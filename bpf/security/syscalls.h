@@ -86,7 +86,7 @@ enum call_event_flags {
 	/* The socket has no such peer: the address is the caller's memory after the call. */
 	CALL_PEER_FROM_CALLER = 1 << 1,
 	CALL_SOCKET_CONNECTED = 1 << 2, /* the kernel knows a peer */
-	CALL_FILE_UNKNOWN = 1 << 4, /* opens: the file was not found, or may be another */
+	CALL_FILE_UNKNOWN = 1 << 4,	/* opens: the file was not found, or may be another */
 	CALL_ROOT_ELSEWHERE = 1 << 3,	/* paths: the caller's / is not that of its mounts */
 };
 
@@ -112,7 +112,7 @@ struct syscall_event {
 	__u16 text_size[2];
 	__u16 base_size[2];
 	__u16 path_size;
-	__u16 below_size;  /* of the path: bytes at its end that are below the file's mount */
+	__u16 below_size; /* of the path: bytes at its end that are below the file's mount */
 	__u16 origin_size;
 	__u16 reserved[1];
 };

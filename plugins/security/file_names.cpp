@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <climits>
 #include <set>
@@ -31,12 +32,21 @@ struct Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
 };
 
-// Opens nothing of the file itself, and never waits: what is not in the kernel's memory, such as on
-// a file system that somebody's program serves, is not looked up.
-int open_place(const std::string& path, bool follows) {
+// File systems that answer from memory or a disk of this machine. Others may make a lookup wait for
+// as long as somebody's program or another machine likes.
+constexpr std::string_view kLocal[] = {
+    "ext2",     "ext3",        "ext4",       "xfs",       "btrfs",     "f2fs",     "zfs",
+    "bcachefs", "vfat",        "exfat",      "ntfs3",     "squashfs",  "erofs",    "iso9660",
+    "udf",      "overlay",     "tmpfs",      "ramfs",     "rootfs",    "devtmpfs", "devpts",
+    "proc",     "sysfs",       "cgroup",     "cgroup2",   "bpf",       "debugfs",  "tracefs",
+    "mqueue",   "hugetlbfs",   "securityfs", "pstore",    "efivarfs",  "configfs", "fusectl",
+    "nsfs",     "binfmt_misc", "ramdisk",    "selinuxfs", "rpc_pipefs"};
+
+// Opens nothing of the file itself.
+int open_place(const std::string& path, bool follows, std::uint64_t resolve) {
   open_how how{};
-  how.flags = O_PATH | O_CLOEXEC | (follows ? 0 : O_NOFOLLOW);
-  how.resolve = RESOLVE_CACHED | RESOLVE_NO_MAGICLINKS;
+  how.flags = static_cast<std::uint64_t>(O_PATH | O_CLOEXEC | (follows ? 0 : O_NOFOLLOW));
+  how.resolve = resolve | RESOLVE_NO_MAGICLINKS;
   return static_cast<int>(syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof(how)));
 }
 
@@ -73,8 +83,8 @@ std::string unescaped(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\\' && i + 3 < text.size()) {
-      out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + text[i + 3] -
-                               '0');
+      out +=
+          static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + text[i + 3] - '0');
       i += 3;
     } else {
       out += text[i];
@@ -142,6 +152,8 @@ void MountTable::refresh() {
 void MountTable::parse(std::string_view mountinfo) {
   mounts_.clear();
   whole_.clear();
+  elsewhere_.clear();
+  all_local_ = true;
   while (!mountinfo.empty()) {
     auto line = mountinfo.substr(0, mountinfo.find('\n'));
     mountinfo.remove_prefix(std::min(line.size() + 1, mountinfo.size()));
@@ -158,11 +170,39 @@ void MountTable::parse(std::string_view mountinfo) {
     auto major = number<std::uint32_t>(words[2].substr(0, colon));
     auto minor = number<std::uint32_t>(words[2].substr(colon + 1));
     if (!id || !major || !minor) continue;
-    Mount mount{*major << 20 | *minor, unescaped(words[3]), unescaped(words[4]),
-                rest.find(" - overlay ") != rest.npos};
+    auto dash = rest.find(" - ");
+    auto type = dash == rest.npos ? std::string_view() : rest.substr(dash + 3);
+    type = type.substr(0, type.find(' '));
+    if (std::ranges::find(kLocal, type) == std::end(kLocal)) all_local_ = false;
+    Mount mount{*major << 20 | *minor, unescaped(words[3]), unescaped(words[4]), type == "overlay"};
     if (mount.root == "/" && !mount.overlay) whole_.try_emplace(mount.device, *id);
     mounts_.insert_or_assign(*id, std::move(mount));
   }
+  for (const auto& [id, mount] : mounts_) {
+    const Mount* first = whole(mount.device);
+    if (first && first != &mount && !mount.overlay && mount.point != "/")
+      elsewhere_.push_back(&mount);
+  }
+}
+
+std::optional<std::string> MountTable::name_in_whole(std::string_view path) const {
+  const Mount* nearest = nullptr;
+  for (const Mount* mount : elsewhere_) {
+    auto& point = mount->point;
+    bool covers =
+        path.starts_with(point) && (path.size() == point.size() || path[point.size()] == '/');
+    if (covers && (!nearest || point.size() >= nearest->point.size())) nearest = mount;
+  }
+  if (!nearest) return std::nullopt;
+  // A mount below it may be nearer, and be nowhere else.
+  for (const auto& [id, mount] : mounts_) {
+    if (mount.point.size() > nearest->point.size() && path.starts_with(mount.point) &&
+        (path.size() == mount.point.size() || path[mount.point.size()] == '/')) {
+      return std::nullopt;
+    }
+  }
+  return absolute_path("/", joined(whole(nearest->device)->point,
+                                   joined(nearest->root, path.substr(nearest->point.size()))));
 }
 
 const MountTable::Mount* MountTable::mount(std::uint64_t id) const {
@@ -176,7 +216,7 @@ const MountTable::Mount* MountTable::whole(std::uint32_t device) const {
 }
 
 FileNames::FileNames(std::vector<std::string> paths) : paths_(std::move(paths)) {
-  struct stat own{};
+  struct stat own {};
   if (stat("/proc/self/ns/mnt", &own) == 0) own_namespace_ = static_cast<std::uint32_t>(own.st_ino);
   refresh();
 }
@@ -185,29 +225,37 @@ void FileNames::refresh() {
   mounts_.refresh();
   std::map<File, std::string> files;
   for (const auto& path : paths_) {
-    auto place = look(path, true);
+    auto place = look(path, true, true);
     if (place && place->file) files.try_emplace(*place->file, path);
   }
   files_ = std::move(files);
 }
 
-std::optional<FileNames::Place> FileNames::look(const std::string& path, bool follows) const {
-  Descriptor place(open_place(path, follows));
-  if (place.fd < 0) return std::nullopt;
-  Place out{path_of(place.fd), std::nullopt, std::nullopt};
-  if (out.path.empty()) return std::nullopt;
-  struct statx seen{};
-  if (statx(place.fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
-            STATX_TYPE | STATX_INO | STATX_MNT_ID, &seen) != 0) {
+std::optional<FileNames::Place> FileNames::look(const std::string& path, bool follows,
+                                                bool identify) {
+  // Most paths have no link on the way: then the text says it all.
+  Descriptor place(open_place(path, follows, RESOLVE_CACHED | RESOLVE_NO_SYMLINKS));
+  Place out;
+  if (place.fd >= 0) {
+    out.path = absolute_path("/", path);
+  } else {
+    place.fd = open_place(path, follows, RESOLVE_CACHED);
+    if (place.fd < 0 && errno == EAGAIN) {
+      mounts_.refresh();
+      if (mounts_.all_local()) place.fd = open_place(path, follows, 0);
+    }
+    if (place.fd < 0) return std::nullopt;
+    out.path = path_of(place.fd);
+    if (out.path.empty()) return std::nullopt;
+  }
+  out.whole = mounts_.name_in_whole(out.path);
+  struct statx seen {};
+  if (!identify || statx(place.fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
+                         STATX_TYPE | STATX_INO | STATX_MNT_ID, &seen) != 0) {
     return out;
   }
   const auto* mount = mounts_.mount(seen.stx_mnt_id);
-  if (!mount) return out;
-  if (S_ISREG(seen.stx_mode)) out.file = File{mount->device, seen.stx_ino};
-  const auto* whole = mounts_.whole(mount->device);
-  if (!whole || !out.path.starts_with(mount->point)) return out;
-  std::string_view below = std::string_view(out.path).substr(mount->point.size());
-  out.whole = absolute_path("/", joined(whole->point, joined(mount->root, below)));
+  if (mount && S_ISREG(seen.stx_mode)) out.file = File{mount->device, seen.stx_ino};
   return out;
 }
 
@@ -248,7 +296,7 @@ std::optional<std::string> FileNames::without_proc(const RuleEvent& event, std::
 }
 
 std::optional<FileNames::Place> FileNames::place_of_argument(const RuleEvent& event,
-                                                             std::size_t i) const {
+                                                             std::size_t i) {
   // In a container the same path is another file.
   if (!event.process || event.root_elsewhere || !event.process->container_id.empty()) {
     return std::nullopt;
@@ -258,13 +306,13 @@ std::optional<FileNames::Place> FileNames::place_of_argument(const RuleEvent& ev
   if (whole.front() != '/') return std::nullopt;
   auto path = without_proc(event, std::move(whole));
   if (!path) return std::nullopt;
-  if (follows(event, i)) return look(*path, true);
+  if (follows(event, i)) return look(*path, true, true);
   // What the name itself was may be gone or moved; the folder is where it was.
   while (path->size() > 1 && path->back() == '/') path->pop_back();
   auto slash = path->rfind('/');
   std::string name = path->substr(slash + 1);
-  if (name == "." || name == "..") return look(*path, true);
-  auto place = look(slash == 0 ? "/" : path->substr(0, slash), true);
+  if (name == "." || name == "..") return look(*path, true, true);
+  auto place = look(slash == 0 ? "/" : path->substr(0, slash), true, false);
   if (!place || name.empty()) return place;
   place->path = joined(place->path, name);
   if (place->whole) place->whole = joined(*place->whole, name);
@@ -280,16 +328,16 @@ std::optional<std::string> FileNames::name_in_whole(const RuleEvent& event) cons
   return absolute_path("/", joined(whole->point, joined(event.origin, below)));
 }
 
-std::optional<std::string> FileNames::rule_path(const File& file, std::string_view known) const {
+std::optional<std::string> FileNames::rule_path(const File& file, std::string_view known) {
   auto found = files_.find(file);
   if (found == files_.end() || found->second == known) return std::nullopt;
   // The inode may have been given to another file since.
-  auto now = look(found->second, true);
+  auto now = look(found->second, true, true);
   if (!now || !now->file || *now->file != file) return std::nullopt;
   return found->second;
 }
 
-std::vector<FileNames::Reading> FileNames::readings(RuleEvent& event) const {
+std::vector<FileNames::Reading> FileNames::readings(RuleEvent& event) {
   Reading as_told{event.path, event.given}, moved = as_told, same = as_told;
   bool changed[2] = {};
   auto use = [&](std::string& name, std::optional<std::string> other, bool& change) {

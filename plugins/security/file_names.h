@@ -42,14 +42,21 @@ class MountTable {
   void refresh();
   void parse(std::string_view mountinfo);
   const Mount* mount(std::uint64_t id) const;
+  // What a path is called where the whole file system is mounted, if it goes through a mount that
+  // shows it at another place.
+  std::optional<std::string> name_in_whole(std::string_view path) const;
+  // Whether no lookup of a path waits for a program or another machine.
+  bool all_local() const { return all_local_; }
   // Where the whole file system of a device is mounted, first; nullptr where it is not, and for
   // overlays, whose parts have names of their own.
   const Mount* whole(std::uint32_t device) const;
 
  private:
   int fd_ = -1;
+  bool all_local_ = false;
   std::unordered_map<std::uint64_t, Mount> mounts_;
   std::unordered_map<std::uint32_t, std::uint64_t> whole_;
+  std::vector<const Mount*> elsewhere_;  // those that show what is at another place as well
 };
 
 class FileNames {
@@ -68,7 +75,7 @@ class FileNames {
   };
   // The readings besides that of the event itself, at most two. Sets event.uncertain where a path
   // may have led elsewhere when the kernel followed it.
-  std::vector<Reading> readings(RuleEvent& event) const;
+  std::vector<Reading> readings(RuleEvent& event);
 
  private:
   struct File {
@@ -83,11 +90,11 @@ class FileNames {
     std::optional<std::string> whole;  // its name where the whole file system is mounted
   };
 
-  std::optional<Place> look(const std::string& path, bool follows) const;
-  std::optional<Place> place_of_argument(const RuleEvent& event, std::size_t i) const;
+  std::optional<Place> look(const std::string& path, bool follows, bool identify);
+  std::optional<Place> place_of_argument(const RuleEvent& event, std::size_t i);
   std::optional<std::string> name_in_whole(const RuleEvent& event) const;
   // One of the rules' paths that is this file as well.
-  std::optional<std::string> rule_path(const File& file, std::string_view known) const;
+  std::optional<std::string> rule_path(const File& file, std::string_view known);
   bool in_our_mounts(const RuleEvent& event) const;
   std::optional<std::string> without_proc(const RuleEvent& event, std::string path) const;
 

@@ -78,8 +78,8 @@ std::optional<RuleEvent> RuleEvent::from(const Event<syscall_event>& event, cons
   std::ranges::copy(data.arguments, out.arguments.begin());
   bool text = shape_of(data.call) & CALL_FIRST_IS_TEXT;
   for (std::size_t i = 0; i < 2; ++i) {
-    out.given[i] =
-        text && i == 0 ? std::string(out.given_raw[i]) : absolute_path(out.base[i], out.given_raw[i]);
+    out.given[i] = text && i == 0 ? std::string(out.given_raw[i])
+                                  : absolute_path(out.base[i], out.given_raw[i]);
   }
   out.root_elsewhere = data.flags & CALL_ROOT_ELSEWHERE;
   out.file_unknown = data.flags & CALL_FILE_UNKNOWN;

@@ -69,6 +69,8 @@ struct nsproxy;
 struct open_how;
 struct optimistic_spin_queue;
 struct path;
+struct percpu_ref;
+struct percpu_ref_data;
 struct pid;
 struct pid_namespace;
 struct pt_regs;
@@ -427,10 +429,18 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct percpu_ref {
+	struct percpu_ref_data *data;
+};
+
 struct path {
 	struct vfsmount *mnt;
 	struct dentry *dentry;
 };
+
+typedef struct {
+	atomic64_t refcnt;
+} file_ref_t;
 
 struct file {
 	void *private_data;
@@ -439,6 +449,7 @@ struct file {
 	union {
 		const struct path f_path;
 	};
+	file_ref_t f_ref;
 };
 
 typedef unsigned int sk_buff_data_t;
@@ -512,6 +523,7 @@ struct vfsmount {
 
 struct cgroup_bpf {
 	u8 flags[38];
+	struct percpu_ref refcnt;
 };
 
 struct cgroup {
@@ -528,6 +540,10 @@ struct group_info {
 	kgid_t gid[0];
 };
 
+struct percpu_ref_data {
+	atomic_long_t count;
+};
+
 struct seq_file {
 	size_t size;
 	size_t count;
@@ -537,6 +553,7 @@ struct seq_file {
 
 struct filename {
 	const char *name;
+	atomic_t refcnt;
 };
 
 struct kernfs_node {
