@@ -12,6 +12,7 @@
 #include "lanes.bpf.h"
 #include "security/arguments.bpf.h"
 #include "security/opened.bpf.h"
+#include "security/resolved.bpf.h"
 #include "security/socket.bpf.h"
 #include "task_changes.bpf.h"
 
@@ -209,6 +210,10 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 		used = event__add_file(scratch, used, file);
 	}
 
+	if (config.paths_hook && (event->text_size[0] || event->text_size[1]) &&
+	    !(shape & CALL_OPENS))
+		used = event__add_resolved(scratch, call__number(regs), used);
+
 	/* What succeeded changed it, and is told with the next event. */
 	if (!(shape & CALL_JUDGED_AS_BEFORE) || result < 0)
 		task__tell_changes();
@@ -278,3 +283,92 @@ int BPF_PROG(compat_exit, struct pt_regs *regs, long result)
 	return told ? call__returned(told, true, (__s32)result) : 0;
 }
 #endif
+
+/*
+ * Hook "paths". Where a path leads to nothing yet, its folder and name say where it will be.
+ */
+SEC("fentry/security_path_unlink")
+int BPF_PROG(path_unlink, const struct path *folder, struct dentry *dentry)
+{
+	return resolved__first(resolved__begin(), dentry, BPF_CORE_READ(folder, mnt));
+}
+
+SEC("fentry/security_path_rmdir")
+int BPF_PROG(path_rmdir, const struct path *folder, struct dentry *dentry)
+{
+	return resolved__first(resolved__begin(), dentry, BPF_CORE_READ(folder, mnt));
+}
+
+SEC("fentry/security_path_mkdir")
+int BPF_PROG(path_mkdir, const struct path *folder, struct dentry *dentry)
+{
+	return resolved__first(resolved__begin(), dentry, BPF_CORE_READ(folder, mnt));
+}
+
+SEC("fentry/security_path_mknod")
+int BPF_PROG(path_mknod, const struct path *folder, struct dentry *dentry)
+{
+	return resolved__first(resolved__begin(), dentry, BPF_CORE_READ(folder, mnt));
+}
+
+SEC("fentry/security_path_symlink")
+int BPF_PROG(path_symlink, const struct path *folder, struct dentry *dentry)
+{
+	return resolved__second(resolved__begin(), dentry, BPF_CORE_READ(folder, mnt));
+}
+
+/* Both ends are on one mount. */
+SEC("fentry/security_path_link")
+int BPF_PROG(path_link, struct dentry *old, const struct path *folder, struct dentry *dentry)
+{
+	struct resolved_paths *paths = resolved__begin();
+	struct vfsmount *mount = BPF_CORE_READ(folder, mnt);
+
+	resolved__first(paths, old, mount);
+	return resolved__second(paths, dentry, mount);
+}
+
+SEC("fentry/security_path_rename")
+int BPF_PROG(path_rename, const struct path *old_folder, struct dentry *old,
+	     const struct path *folder, struct dentry *dentry)
+{
+	struct resolved_paths *paths = resolved__begin();
+
+	resolved__first(paths, old, BPF_CORE_READ(old_folder, mnt));
+	return resolved__second(paths, dentry, BPF_CORE_READ(folder, mnt));
+}
+
+SEC("fentry/security_path_truncate")
+int BPF_PROG(path_truncate, const struct path *path)
+{
+	return resolved__first(resolved__begin(), BPF_CORE_READ(path, dentry),
+			       BPF_CORE_READ(path, mnt));
+}
+
+SEC("fentry/security_path_chmod")
+int BPF_PROG(path_chmod, const struct path *path)
+{
+	return resolved__first(resolved__begin(), BPF_CORE_READ(path, dentry),
+			       BPF_CORE_READ(path, mnt));
+}
+
+SEC("fentry/security_path_chown")
+int BPF_PROG(path_chown, const struct path *path)
+{
+	return resolved__first(resolved__begin(), BPF_CORE_READ(path, dentry),
+			       BPF_CORE_READ(path, mnt));
+}
+
+SEC("fentry/security_path_chroot")
+int BPF_PROG(path_chroot, const struct path *path)
+{
+	return resolved__first(resolved__begin(), BPF_CORE_READ(path, dentry),
+			       BPF_CORE_READ(path, mnt));
+}
+
+SEC("fentry/security_sb_mount")
+int BPF_PROG(path_mount, const char *device, const struct path *path)
+{
+	return resolved__second(resolved__begin(), BPF_CORE_READ(path, dentry),
+				BPF_CORE_READ(path, mnt));
+}

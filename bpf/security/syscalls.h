@@ -60,6 +60,7 @@ struct syscalls_config {
 	__u8 compat[CALL_NUMBERS]; /* the same for 32-bit calls */
 	__u8 socketcall[32];	   /* and for those that go through socketcall */
 	__u32 compat_hook;	   /* 1: 32-bit calls are the hook compat's */
+	__u32 paths_hook;	   /* 1: the hook paths is asked for */
 	__u32 own_tgid;		   /* what this process does is not told */
 };
 
@@ -94,14 +95,15 @@ enum call_event_flags {
  * The tail holds, one after the other and without terminating NUL: the two paths as given (text),
  * the folders that they start from if they are relative (base), and of the descriptor the path
  * that the kernel has for its file, or that of a Unix socket (abstract: a NUL and the name), and
- * where only a part of a file system is mounted, that part's path within it (origin).
+ * where only a part of a file system is mounted, that part's path within it (origin);
+ * last, where the two paths led (resolved).
  * header.socket_cookie is that of the descriptor's socket.
  */
 struct syscall_event {
 	struct event_header header;
 	__s64 result; /* -errno if it failed */
 	__u64 arguments[CALL_ARGUMENTS];
-	__u64 inode;	  /* of the descriptor's file; 0: there is none */
+	__u64 inode;	  /* of the descriptor's file, or what the first path led to; 0: none */
 	__u32 device;	  /* kernel's encoding: major << 20 | minor */
 	__u32 file_mode;  /* st_mode */
 	__u32 open_flags; /* opens: O_*, as given; creat's are O_WRONLY | O_CREAT | O_TRUNC */
@@ -114,9 +116,12 @@ struct syscall_event {
 	__u16 path_size;
 	__u16 below_size; /* of the path: bytes at its end that are below the file's mount */
 	__u16 origin_size;
-	__u16 reserved[1];
+	__u16 reserved;
+	/* Calls that open nothing, where the kernel shows it: where their paths led. */
+	__u16 resolved_size[2];
+	__u16 reserved_too[2];
 };
-TRIVET_EVENT(syscall_event, 67, 72 + 104, 1);
+TRIVET_EVENT(syscall_event, 67, 72 + 112, 1);
 
 struct call_socket {
 	__u16 family;	   /* AF_* */

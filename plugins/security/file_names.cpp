@@ -297,6 +297,14 @@ std::optional<std::string> FileNames::without_proc(const RuleEvent& event, std::
 
 std::optional<FileNames::Place> FileNames::place_of_argument(const RuleEvent& event,
                                                              std::size_t i) {
+  if (auto led_to = event.resolved[i]; led_to.starts_with('/')) {
+    if (led_to.ends_with(kDeleted)) led_to.remove_suffix(kDeleted.size());
+    Place place{std::string(led_to), std::nullopt, mounts_.name_in_whole(led_to)};
+    if (i == 0 && event.resolved_inode != 0) {
+      place.file = File{event.resolved_device, event.resolved_inode};
+    }
+    return place;
+  }
   // In a container the same path is another file.
   if (!event.process || event.root_elsewhere || !event.process->container_id.empty()) {
     return std::nullopt;
@@ -365,7 +373,8 @@ std::vector<FileNames::Reading> FileNames::readings(RuleEvent& event) {
       continue;
     }
     // Looked up after the call, and not by who called.
-    event.uncertain |= place->path != event.given[i] || !in_our_mounts(event);
+    event.uncertain |=
+        event.resolved[i].empty() && (place->path != event.given[i] || !in_our_mounts(event));
     use(moved.given[i], place->whole ? place->whole : place->path, changed[0]);
     if (place->file) use(same.given[i], rule_path(*place->file, event.given[i]), changed[1]);
   }

@@ -71,6 +71,7 @@ std::optional<RuleEvent> RuleEvent::from(const Event<syscall_event>& event, cons
   for (std::size_t i = 0; i < 2; ++i) out.base[i] = tail.take(data.base_size[i]);
   auto path = tail.take(data.path_size);
   out.origin = tail.take(data.origin_size);
+  for (std::size_t i = 0; i < 2; ++i) out.resolved[i] = tail.take(data.resolved_size[i]);
   if (!tail.intact()) return std::nullopt;
 
   out.type = data.call;
@@ -86,8 +87,9 @@ std::optional<RuleEvent> RuleEvent::from(const Event<syscall_event>& event, cons
   out.below = data.below_size;
   out.descriptor = data.descriptor;
   out.file_mode = data.file_mode;
-  out.device = data.device;
-  out.inode = data.inode;
+  bool of_path = data.resolved_size[0] != 0;
+  (of_path ? out.resolved_device : out.device) = data.device;
+  (of_path ? out.resolved_inode : out.inode) = data.inode;
   out.open_flags = data.open_flags;
   out.open_mode = data.open_mode;
   out.connected = data.flags & CALL_SOCKET_CONNECTED;

@@ -37,8 +37,12 @@ class RuleEvent {
   std::array<std::string_view, 2> given_raw;
   std::array<std::string, 2> given;
   std::array<std::string_view, 2> base;  // the folders that relative ones start from
-  bool root_elsewhere = false;           // the caller's / is not that of its mounts
-  bool file_unknown = false;             // of an open: the file is not, or maybe not, the one told
+  // Where the kernel found that they led; empty where it did not show it.
+  std::array<std::string_view, 2> resolved;
+  std::uint32_t resolved_device = 0;  // of what the first led to; inode 0: unknown
+  std::uint64_t resolved_inode = 0;
+  bool root_elsewhere = false;  // the caller's / is not that of its mounts
+  bool file_unknown = false;    // of an open: the file is not, or maybe not, the one told
   // A path may have led elsewhere when the kernel followed it: what is told was looked up after.
   bool uncertain = false;
 

@@ -15,6 +15,12 @@ namespace {
 // A file that takes the place of another is known by its inode after this long.
 constexpr std::chrono::seconds kFilesPeriod{1};
 
+// Shows where the paths of calls lead that open nothing. On other kernels they are looked up after.
+const Tier kResolvingTier = {
+    "fentry",
+    {"path_unlink", "path_rmdir", "path_mkdir", "path_mknod", "path_symlink", "path_link",
+     "path_rename", "path_truncate", "path_chmod", "path_chown", "path_chroot", "path_mount"}};
+
 // What the kernel programs are to know of a call that rules ask for.
 void add_call(syscalls_config& settings, std::size_t type, std::uint16_t profiles) {
   const Call& call = kCalls[type];
@@ -128,18 +134,23 @@ std::vector<ObjectSpec> SecurityPlugin::objects() const {
   // Its own opens are trivet's answer to other events: telling them would never end.
   settings.own_tgid = static_cast<std::uint32_t>(getpid());
   Tier tracepoints{"tracepoint", {"call_exit"}, {}};
-  bool any = false;
+  bool any = false, paths = false;
   for (std::size_t type = 0; type < kExecve; ++type) {
     std::uint16_t profiles = rules_.reach().profiles[type];
     if (profiles == 0) continue;  // no rule asks: no hook, no cost
     any = true;
     add_call(settings, type, profiles);
+    paths |= !is_open(type) && kCalls[type].shape & (CALL_PATH(7) | CALL_SECOND_PATH(7));
     if (!has_native_number(kCalls[type])) continue;
     tracepoints.tracepoints.push_back("syscalls/sys_exit_" + std::string(kCalls[type].name));
   }
   if (!any) return {};
   if (!tracepoints.tracepoints.empty()) {
     syscalls.hooks.push_back({"calls", {tracepoints, {"tp_btf", {"raw_exit"}, {}}}});
+  }
+  if (paths) {
+    settings.paths_hook = 1;
+    syscalls.hooks.push_back({"paths", {kResolvingTier}, false});
   }
   if (compat_calls_ == CompatCalls::on ||
       (compat_calls_ == CompatCalls::automatic && kernel_has_compat_calls())) {

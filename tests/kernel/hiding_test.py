@@ -39,6 +39,11 @@ RULES = """
     and fs.path.name = {secret}
   output: "%evt.type %fs.path.name"
   priority: WARNING
+- rule: Uncertain change
+  desc: a path that was looked up after the call
+  condition: evt.type = chmod and evt.uncertain = true and proc.name = racer
+  output: "%fs.path.name"
+  priority: WARNING
 - rule: Folder changed
   desc: what is below a folder that the rule names
   condition: >
@@ -278,21 +283,20 @@ def test_a_near_miss_raises_nothing_about_the_secret(alerts, deed, way):
     assert [a["output"] for a in told] == []
 
 
-# A second thread flips what the name leads to, all the time: (way, rule, every deed has one alert and no other
-# has). Where the kernel shows only the text of a path, the last is not promised.
-RACES = {"link": ("Secret read", True), "folder": ("Secret read", True), "text": ("Secret read", True),
-         "descriptor": ("Secret read", True), "chmod": ("Secret changed", False)}
+# A second thread exchanges what the name leads to, all the time: {way: rule}.
+RACES = {"link": "Secret read", "folder": "Secret read", "text": "Secret read", "descriptor": "Secret read",
+         "chmod": "Secret changed"}
 ATTEMPTS = 2000
 
 
 @pytest.mark.parametrize("way", RACES)
-def test_a_race_hides_nothing(trivet, alerts, place, deed, programs, way):
-    rule, exact = RACES[way]
+def test_a_race_hides_no_deed_and_accuses_of_none(trivet, alerts, place, deed, programs, way):
+    rule = RACES[way]
     decoys = place / "decoys"
     decoys.mkdir()
     (decoys / "secret").write_text("decoys\n")
-    matches = lambda: trivet.metrics().sum("trivet_security_rules_matches_total", rule=rule)
-    before = matches()
+    matches = lambda name: trivet.metrics().sum("trivet_security_rules_matches_total", rule=name)
+    before, unsure = matches(rule), matches("Uncertain change")
     try:
         done = subprocess.run(
             [place / "racer", way, str(ATTEMPTS), str(place / "work"), str(place / "protected/secret"),
@@ -305,9 +309,10 @@ def test_a_race_hides_nothing(trivet, alerts, place, deed, programs, way):
     last, _ = deed("cat $S")
     alerts.wait(lambda a: a["rule"] == "Secret read" and a["cgroup_id"] == last, seconds=60,
                 what="the deed behind it")
-    told = matches() - before - (1 if rule == "Secret read" else ATTEMPTS)
-    print(f"{way}: {counts['done']} done, {counts['deeds']} of the secret, {told:.0f} alerts")
+    told = matches(rule) - before - (1 if rule == "Secret read" else ATTEMPTS)
+    unsure = matches("Uncertain change") - unsure
+    print(f"{way}: {counts['done']} done, {counts['deeds']} of the secret, {told:.0f} alerts, {unsure:.0f} uncertain")
     assert trivet.metrics().sum("trivet_events_dropped_total") == 0
     assert counts["deeds"] > 0
-    if exact:
-        assert told == counts["deeds"]
+    # Where the kernel shows but the text of a path, each call through a link is uncertain.
+    assert told == counts["deeds"] or unsure >= counts["done"]
