@@ -11,8 +11,8 @@
 
 #define AT_FDCWD -100
 
-/* Room for a socket and for the eight paths of an event, each at most CALL_PATH_MAX long. */
-#define TAIL_MAX (sizeof(struct call_socket) + 8 * CALL_PATH_MAX)
+/* Room for a socket and for the six paths of an event, each at most CALL_PATH_MAX long. */
+#define TAIL_MAX (sizeof(struct call_socket) + 6 * CALL_PATH_MAX)
 
 /* An event under construction. None of these programs ever interrupts another on its CPU. */
 struct call_scratch {
@@ -38,7 +38,7 @@ static __always_inline struct call_scratch *call_scratch(void)
 	return bpf_map_lookup_elem(&call_scratches, &zero);
 }
 
-/* Where the next path of a tail goes: at most seven are before it. */
+/* Where the next path of a tail goes: at most five are before it. */
 static __always_inline __u32 tail__bound(__u32 used)
 {
 	asm volatile("" : "+r"(used));

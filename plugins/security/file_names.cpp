@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -32,16 +31,6 @@ struct Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
 };
 
-// File systems that answer from memory or a disk of this machine. Others may make a lookup wait for
-// as long as somebody's program or another machine likes.
-constexpr std::string_view kLocal[] = {
-    "ext2",     "ext3",        "ext4",       "xfs",       "btrfs",     "f2fs",     "zfs",
-    "bcachefs", "vfat",        "exfat",      "ntfs3",     "squashfs",  "erofs",    "iso9660",
-    "udf",      "overlay",     "tmpfs",      "ramfs",     "rootfs",    "devtmpfs", "devpts",
-    "proc",     "sysfs",       "cgroup",     "cgroup2",   "bpf",       "debugfs",  "tracefs",
-    "mqueue",   "hugetlbfs",   "securityfs", "pstore",    "efivarfs",  "configfs", "fusectl",
-    "nsfs",     "binfmt_misc", "ramdisk",    "selinuxfs", "rpc_pipefs"};
-
 // Opens nothing of the file itself.
 int open_place(const std::string& path, bool follows, std::uint64_t resolve) {
   open_how how{};
@@ -56,12 +45,6 @@ std::string path_of(int fd) {
   return size > 0 && text[0] == '/' ? std::string(text, static_cast<std::size_t>(size)) : "";
 }
 
-std::string joined(std::string_view folder, std::string_view name) {
-  std::string out(folder);
-  if (!out.ends_with('/') && !name.starts_with('/')) out += '/';
-  return out.append(name);
-}
-
 // Takes the first part of a path without its slash.
 std::string_view take_part(std::string_view& path) {
   path.remove_prefix(std::min(path.find_first_not_of('/'), path.size()));
@@ -70,27 +53,11 @@ std::string_view take_part(std::string_view& path) {
   return part;
 }
 
-template <class Number>
-std::optional<Number> number(std::string_view text) {
-  Number value{};
+std::optional<std::uint32_t> process_id(std::string_view text) {
+  std::uint32_t value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
-}
-
-// Spaces and their like are three octal digits.
-std::string unescaped(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      out +=
-          static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + text[i + 3] - '0');
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
 }
 
 // Whether the call follows a link that its path ends in.
@@ -128,91 +95,6 @@ std::vector<std::string> paths_named(const FilterGraph& graph) {
     std::ranges::for_each(comparison.text_set, add);
   }
   return {paths.begin(), paths.end()};
-}
-
-MountTable::MountTable() : fd_(open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)) {}
-
-MountTable::~MountTable() {
-  if (fd_ >= 0) close(fd_);
-}
-
-void MountTable::refresh() {
-  // The kernel tells a change once, to each who has it open; the first time counts as one.
-  pollfd changed{fd_, POLLPRI, 0};
-  bool first = mounts_.empty();
-  if (fd_ < 0 || (!first && (poll(&changed, 1, 0) <= 0 || !(changed.revents & POLLPRI)))) return;
-  std::string text;
-  char part[16384];
-  if (lseek(fd_, 0, SEEK_SET) != 0) return;
-  for (ssize_t size; (size = read(fd_, part, sizeof(part))) > 0;)
-    text.append(part, static_cast<std::size_t>(size));
-  parse(text);
-}
-
-void MountTable::parse(std::string_view mountinfo) {
-  mounts_.clear();
-  whole_.clear();
-  elsewhere_.clear();
-  all_local_ = true;
-  while (!mountinfo.empty()) {
-    auto line = mountinfo.substr(0, mountinfo.find('\n'));
-    mountinfo.remove_prefix(std::min(line.size() + 1, mountinfo.size()));
-    // 36 35 98:0 /part /where options [optional] - type source options
-    std::array<std::string_view, 5> words;
-    auto rest = line;
-    for (auto& word : words) {
-      word = rest.substr(0, rest.find(' '));
-      rest.remove_prefix(std::min(word.size() + 1, rest.size()));
-    }
-    auto colon = words[2].find(':');
-    if (colon == words[2].npos) continue;
-    auto id = number<std::uint64_t>(words[0]);
-    auto major = number<std::uint32_t>(words[2].substr(0, colon));
-    auto minor = number<std::uint32_t>(words[2].substr(colon + 1));
-    if (!id || !major || !minor) continue;
-    auto dash = rest.find(" - ");
-    auto type = dash == rest.npos ? std::string_view() : rest.substr(dash + 3);
-    type = type.substr(0, type.find(' '));
-    if (std::ranges::find(kLocal, type) == std::end(kLocal)) all_local_ = false;
-    Mount mount{*major << 20 | *minor, unescaped(words[3]), unescaped(words[4]), type == "overlay"};
-    if (mount.root == "/" && !mount.overlay) whole_.try_emplace(mount.device, *id);
-    mounts_.insert_or_assign(*id, std::move(mount));
-  }
-  for (const auto& [id, mount] : mounts_) {
-    const Mount* first = whole(mount.device);
-    if (first && first != &mount && !mount.overlay && mount.point != "/")
-      elsewhere_.push_back(&mount);
-  }
-}
-
-std::optional<std::string> MountTable::name_in_whole(std::string_view path) const {
-  const Mount* nearest = nullptr;
-  for (const Mount* mount : elsewhere_) {
-    auto& point = mount->point;
-    bool covers =
-        path.starts_with(point) && (path.size() == point.size() || path[point.size()] == '/');
-    if (covers && (!nearest || point.size() >= nearest->point.size())) nearest = mount;
-  }
-  if (!nearest) return std::nullopt;
-  // A mount below it may be nearer, and be nowhere else.
-  for (const auto& [id, mount] : mounts_) {
-    if (mount.point.size() > nearest->point.size() && path.starts_with(mount.point) &&
-        (path.size() == mount.point.size() || path[mount.point.size()] == '/')) {
-      return std::nullopt;
-    }
-  }
-  return absolute_path("/", joined(whole(nearest->device)->point,
-                                   joined(nearest->root, path.substr(nearest->point.size()))));
-}
-
-const MountTable::Mount* MountTable::mount(std::uint64_t id) const {
-  auto found = mounts_.find(id);
-  return found == mounts_.end() ? nullptr : &found->second;
-}
-
-const MountTable::Mount* MountTable::whole(std::uint32_t device) const {
-  auto found = whole_.find(device);
-  return found == whole_.end() ? nullptr : mount(found->second);
 }
 
 FileNames::FileNames(std::vector<std::string> paths) : paths_(std::move(paths)) {
@@ -273,7 +155,7 @@ std::optional<std::string> FileNames::without_proc(const RuleEvent& event, std::
     if (take_part(rest) != "proc") return path;
     auto who = take_part(rest);
     bool own = who == "self" || who == "thread-self";
-    auto pid = own ? event.header->task.tgid : number<std::uint32_t>(who);
+    auto pid = own ? event.header->task.tgid : process_id(who);
     if (!pid) return path;
     auto what = take_part(rest);
     if (what == "task") {
@@ -333,6 +215,12 @@ std::optional<std::string> FileNames::name_in_whole(const RuleEvent& event) cons
     return std::nullopt;
   }
   auto below = std::string_view(event.path).substr(event.path.size() - event.below);
+  std::string_view point = whole->point == "/" ? "" : std::string_view(whole->point);
+  // Nearly every file is on the mount that shows all of its file system.
+  if (event.origin.empty() && event.path.size() == point.size() + below.size() &&
+      event.path.starts_with(point)) {
+    return std::nullopt;
+  }
   return absolute_path("/", joined(whole->point, joined(event.origin, below)));
 }
 
@@ -346,26 +234,33 @@ std::optional<std::string> FileNames::rule_path(const File& file, std::string_vi
 }
 
 std::vector<FileNames::Reading> FileNames::readings(RuleEvent& event) {
-  Reading as_told{event.path, event.given}, moved = as_told, same = as_told;
-  bool changed[2] = {};
-  auto use = [&](std::string& name, std::optional<std::string> other, bool& change) {
-    if (!other || *other == name) return;
-    name = std::move(*other);
-    change = true;
+  std::optional<Reading> moved, same;
+  // Puts another name into a reading that is as told but for what it got before.
+  auto use = [&](std::optional<Reading>& reading, std::optional<std::string> other) {
+    if (!other || *other == event.path) return;
+    if (!reading) reading = Reading{event.path, event.given};
+    reading->path = std::move(*other);
+  };
+  auto use_given = [&](std::optional<Reading>& reading, std::size_t i,
+                       std::optional<std::string> other) {
+    if (!other || *other == event.given[i]) return;
+    if (!reading) reading = Reading{event.path, event.given};
+    reading->given[i] = std::move(*other);
   };
   if (event.inode != 0 && !event.path.empty()) {
-    use(moved.path, name_in_whole(event), changed[0]);
-    use(same.path, rule_path({event.device, event.inode}, event.path), changed[1]);
+    use(moved, name_in_whole(event));
+    use(same, rule_path({event.device, event.inode}, event.path));
   }
+  if (event.type >= kExecve) return {};
   if (event.file_unknown) {
     event.uncertain = true;
     if (auto place = place_of_argument(event, 0)) {
-      use(same.path, place->whole ? place->whole : place->path, changed[1]);
-      if (place->file) use(same.path, rule_path(*place->file, event.path), changed[1]);
+      use(same, place->whole ? place->whole : place->path);
+      if (place->file) use(same, rule_path(*place->file, event.path));
     }
   }
   std::uint32_t shape = shape_of(event.type);
-  for (std::size_t i = 0; i < 2 && !is_open(event.type) && event.type < kExecve; ++i) {
+  for (std::size_t i = 0; i < 2 && !is_open(event.type); ++i) {
     if (event.given_raw[i].empty() || (i == 0 && shape & CALL_FIRST_IS_TEXT)) continue;
     auto place = place_of_argument(event, i);
     if (!place) {
@@ -375,12 +270,12 @@ std::vector<FileNames::Reading> FileNames::readings(RuleEvent& event) {
     // Looked up after the call, and not by who called.
     event.uncertain |=
         event.resolved[i].empty() && (place->path != event.given[i] || !in_our_mounts(event));
-    use(moved.given[i], place->whole ? place->whole : place->path, changed[0]);
-    if (place->file) use(same.given[i], rule_path(*place->file, event.given[i]), changed[1]);
+    use_given(moved, i, place->whole ? place->whole : place->path);
+    if (place->file) use_given(same, i, rule_path(*place->file, event.given[i]));
   }
   std::vector<Reading> out;
-  if (changed[0]) out.push_back(std::move(moved));
-  if (changed[1]) out.push_back(std::move(same));
+  if (moved) out.push_back(std::move(*moved));
+  if (same) out.push_back(std::move(*same));
   return out;
 }
 

@@ -10,10 +10,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "security/mount_table.h"
 #include "security/rule_event.h"
 
 namespace trivet::security {
@@ -22,42 +22,6 @@ class FilterGraph;
 
 // The absolute paths that the conditions of a graph compare paths with, one by one, sorted.
 std::vector<std::string> paths_named(const FilterGraph& graph);
-
-// What is mounted, from /proc/self/mountinfo.
-class MountTable {
- public:
-  struct Mount {
-    std::uint32_t device = 0;  // as the kernel encodes it: major << 20 | minor
-    std::string root;          // the part of its file system that is mounted
-    std::string point;
-    bool overlay = false;
-  };
-
-  MountTable();
-  ~MountTable();
-  MountTable(const MountTable&) = delete;
-  MountTable& operator=(const MountTable&) = delete;
-
-  // Reads it again if it changed. Costs a system call if it did not.
-  void refresh();
-  void parse(std::string_view mountinfo);
-  const Mount* mount(std::uint64_t id) const;
-  // What a path is called where the whole file system is mounted, if it goes through a mount that
-  // shows it at another place.
-  std::optional<std::string> name_in_whole(std::string_view path) const;
-  // Whether no lookup of a path waits for a program or another machine.
-  bool all_local() const { return all_local_; }
-  // Where the whole file system of a device is mounted, first; nullptr where it is not, and for
-  // overlays, whose parts have names of their own.
-  const Mount* whole(std::uint32_t device) const;
-
- private:
-  int fd_ = -1;
-  bool all_local_ = false;
-  std::unordered_map<std::uint64_t, Mount> mounts_;
-  std::unordered_map<std::uint32_t, std::uint64_t> whole_;
-  std::vector<const Mount*> elsewhere_;  // those that show what is at another place as well
-};
 
 class FileNames {
  public:
