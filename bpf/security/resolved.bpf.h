@@ -31,8 +31,12 @@ struct {
 static __always_inline __u32 resolved__read(struct dentry *dentry, struct vfsmount *mount,
 					    struct path_buffer *buffer, struct path_text *text)
 {
-	__u32 size = path__write((__u64)dentry, (__u64)mount, buffer, text);
+	__u64 address = (__u64)dentry, number = 0;
+	__u32 size;
 
+	/* The verifier takes a number for a number only where it comes from memory. */
+	bpf_probe_read_kernel(&number, sizeof(number), &address);
+	size = path__write(number, (__u64)mount, buffer, text);
 	return size > PATH_TEXT_MAX ? PATH_TEXT_MAX : size;
 }
 

@@ -159,19 +159,26 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct call_scratch *scratch = call_scratch();
-	__u32 call = told - 1, shape, used = 0;
+	__u64 call = told - 1, again = call;
+	__u32 shape, used = 0;
 	struct syscall_event *event;
 	__u64 address, address_size;
 	struct sock *sk = NULL;
 	struct file *file;
 
-	if (!scratch || call >= CALLS_MAX || (__u32)task->tgid == config.own_tgid)
+	if (!scratch || (__u32)task->tgid == config.own_tgid)
+		return 0;
+	/* Short-lived and 64 bits wide: older verifiers lose the bound of what was put by before it
+	 * was tested, or is tested in half a register.
+	 */
+	barrier_var(call);
+	if (call >= CALLS_MAX)
 		return 0;
 	shape = config.shapes[call];
 	event = &scratch->event;
 	__builtin_memset(event, 0, sizeof(*event));
 	event->result = result;
-	event->call = call;
+	event->call = told - 1;
 #ifdef __TARGET_ARCH_x86
 	if (compat)
 		arguments__read_compat(event->arguments, regs);
@@ -183,7 +190,9 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 		event__read_open(event, shape);
 	file = event__read_file(event, shape);
 	address = event__address(event, shape, compat, &address_size);
-	if (!(config.wanted[call] >> event__profile(event, shape, address) & 1))
+	barrier_var(again);
+	if (again >= CALLS_MAX ||
+	    !(config.wanted[again] >> event__profile(event, shape, address) & 1))
 		return call__filtered();
 
 	if ((shape & CALL_SENDS) && address)
