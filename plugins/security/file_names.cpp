@@ -202,7 +202,10 @@ std::optional<FileNames::Place> FileNames::place_of_argument(const RuleEvent& ev
   auto slash = path->rfind('/');
   std::string name = path->substr(slash + 1);
   if (name == "." || name == "..") return look(*path, true, true);
-  auto place = look(slash == 0 ? "/" : path->substr(0, slash), true, false);
+  auto folder = slash == 0 ? "/" : path->substr(0, slash);
+  // Both ends of a rename are mostly in one.
+  if (!folder_ || folder_->first != folder) folder_.emplace(folder, look(folder, true, false));
+  auto place = folder_->second;
   if (!place || name.empty()) return place;
   place->path = joined(place->path, name);
   if (place->whole) place->whole = joined(*place->whole, name);
@@ -259,7 +262,10 @@ std::vector<FileNames::Reading> FileNames::readings(RuleEvent& event) {
       if (place->file) use(same, rule_path(*place->file, event.path));
     }
   }
+  // Led nowhere.
+  if (event.result == -ENOENT || event.result == -ENOTDIR) return {};
   std::uint32_t shape = shape_of(event.type);
+  folder_.reset();
   for (std::size_t i = 0; i < 2 && !is_open(event.type); ++i) {
     if (event.given_raw[i].empty() || (i == 0 && shape & CALL_FIRST_IS_TEXT)) continue;
     auto place = place_of_argument(event, i);

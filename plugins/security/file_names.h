@@ -64,6 +64,7 @@ class FileNames {
 
   std::vector<std::string> paths_;
   std::map<File, std::string> files_;  // the rules' paths by what they lead to
+  std::optional<std::pair<std::string, std::optional<Place>>> folder_;  // looked up for this event
   MountTable mounts_;
   std::uint32_t own_namespace_ = 0;
 };

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What judging rules costs programs and the machine, against no agent, interleaved A B C A B C.
 
-    sudo tests/bench/rules_cost.py build/release/bin/trivet [FALCO_RULES_FOLDER]
+    sudo tests/bench/rules_cost.py build/release/bin/trivet [FALCO_RULES_FOLDER [ROUNDS]]
 
 Loads as people know them from Falco's figures: an untraced call, opens that fail and succeed, connects,
 spawned programs, a parallel build. CPU time, not wall time: the load's per iteration, the agent's per
@@ -21,7 +21,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "kernel"))
 import trivet_harness as harness  # noqa: E402
 
-ROUNDS = 5
+ROUNDS = int(sys.argv[3]) if len(sys.argv) > 3 else 5
 ALERTS = 200
 LOADS = r"""
 #include <arpa/inet.h>
@@ -49,6 +49,10 @@ int main(int count, char **words) {
   double seconds = atof(words[2]), before = used();
   struct timespec now, start;
   struct sockaddr_in closed = {.sin_family = AF_INET, .sin_port = htons(1), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  char names[2][64];
+  snprintf(names[0], sizeof(names[0]), "/run/trivet-bench-%d-a", getpid());
+  snprintf(names[1], sizeof(names[1]), "/run/trivet-bench-%d-b", getpid());
+  close(creat(names[0], 0600));
   char *quiet[] = {"/bin/true", NULL};
   long done = 0;
   clock_gettime(CLOCK_MONOTONIC, &start);
@@ -61,7 +65,7 @@ int main(int count, char **words) {
       } else if (!strcmp(load, "open and close")) {
         close(open("/etc/passwd", O_RDONLY));
       } else if (!strcmp(load, "rename")) {
-        rename("/run/trivet-bench-a", "/run/trivet-bench-b");
+        rename(names[i % 2], names[1 - i % 2]);
       } else if (!strcmp(load, "connect")) {
         int fd = socket(AF_INET, SOCK_STREAM, 0);
         connect(fd, (struct sockaddr *)&closed, sizeof(closed));
@@ -74,6 +78,8 @@ int main(int count, char **words) {
     }
     clock_gettime(CLOCK_MONOTONIC, &now);
   } while (now.tv_sec - start.tv_sec + (now.tv_nsec - start.tv_nsec) / 1e9 < seconds);
+  unlink(names[0]);
+  unlink(names[1]);
   printf("%ld %.1f\n", done, (used() - before) / done);
   return 0;
 }
