@@ -10,8 +10,6 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define IORING_OP_OPENAT  18
-#define IORING_OP_OPENAT2 28
 /* IOSQE_CQE_SKIP_SUCCESS, as io_kiocb.flags has it. */
 #define REQ_F_CQE_SKIP (1 << 6)
 /* The kernel chooses the place in the ring's own table of files. */
