@@ -279,6 +279,7 @@ std::vector<FileNames::Reading> FileNames::readings(RuleEvent& event) {
     use_given(moved, i, place->whole ? place->whole : place->path);
     if (place->file) use_given(same, i, rule_path(*place->file, event.given[i]));
   }
+  if (moved && moved == same) same.reset();
   std::vector<Reading> out;
   if (moved) out.push_back(std::move(*moved));
   if (same) out.push_back(std::move(*same));

@@ -36,6 +36,7 @@ class FileNames {
   struct Reading {
     std::string path;
     std::array<std::string, 2> given;
+    bool operator==(const Reading&) const = default;
   };
   // The readings besides that of the event itself, at most two. Sets event.uncertain where a path
   // may have led elsewhere when the kernel followed it.

@@ -140,7 +140,9 @@ std::vector<ObjectSpec> SecurityPlugin::objects() const {
     if (profiles == 0) continue;  // no rule asks: no hook, no cost
     any = true;
     add_call(settings, type, profiles);
-    paths |= !is_open(type) && kCalls[type].shape & (CALL_PATH(7) | CALL_SECOND_PATH(7));
+    const auto call_shape = shape_of(type);
+    paths |= !is_open(type) && (CALL_INDEX(call_shape, CALL_PATH(0)) != 0 ||
+                                CALL_INDEX(call_shape, CALL_SECOND_PATH(0)) != 0);
     if (!has_native_number(kCalls[type])) continue;
     tracepoints.tracepoints.push_back("syscalls/sys_exit_" + std::string(kCalls[type].name));
   }

@@ -20,7 +20,9 @@ namespace fs = std::filesystem;
 
 // A folder of the build's file system with a secret, a link to the folder and a second name.
 struct Files {
-  fs::path top = fs::absolute("file-names-test-" + std::to_string(getpid()));
+  static inline int made = 0;
+  fs::path top =
+      fs::absolute("file-names-test-" + std::to_string(getpid()) + "-" + std::to_string(made++));
   fs::path secret = top / "protected/secret";
   Files() {
     fs::create_directories(top / "protected");

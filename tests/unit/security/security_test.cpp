@@ -83,7 +83,9 @@ TEST_CASE("rule_matching = all raises every rule that matches") {
 
 TEST_CASE("only the hooks and profiles that rules need are asked for") {
   Running run(kTwoRules, "compat_syscalls = \"off\"");
-  REQUIRE(run.host.specs.size() == 1);
+  // System calls, and the opens of rings.
+  REQUIRE(run.host.specs.size() == 2);
+  CHECK(run.host.specs[1].name == "rings");
   const auto& spec = run.host.specs[0];
   REQUIRE(spec.hooks.size() == 1);
   CHECK(spec.hooks[0].name == "calls");
@@ -97,15 +99,32 @@ TEST_CASE("only the hooks and profiles that rules need are asked for") {
   // asm/unistd_64.h: 2 is open, 42 connect.
   CHECK(settings.native[2] == call_named("open") + 1);
   CHECK(settings.native[42] == 0);
+  CHECK(settings.own_tgid == static_cast<std::uint32_t>(getpid()));
+  rings_config rings{};
+  REQUIRE(run.host.specs[1].config.size() == sizeof(rings));
+  std::memcpy(&rings, run.host.specs[1].config.data(), sizeof(rings));
+  CHECK(rings.calls[RING_OPENAT] == call_named("openat"));
+  CHECK(rings.wanted[RING_OPENAT] != 0);
+  CHECK(rings.wanted[RING_OPENAT2] == 0);
 
   Running nothing(
       "- rule: r\n  desc: d\n  condition: evt.type = execve\n  output: o\n  priority: info");
   CHECK(nothing.host.specs.empty());
 }
 
+TEST_CASE("where paths lead is asked of the kernel if rules name calls that open nothing") {
+  Running run("- rule: r\n  desc: d\n  condition: evt.type = chmod\n  output: o\n  priority: info",
+              "compat_syscalls = \"off\"");
+  REQUIRE(run.host.specs.size() == 1);
+  const auto& hooks = run.host.specs[0].hooks;
+  REQUIRE(hooks.size() == 2);
+  CHECK(hooks[1].name == "paths");
+  CHECK_FALSE(hooks[1].required);
+}
+
 TEST_CASE("32-bit calls have a hook of their own where they are wanted") {
   Running run(kTwoRules, "compat_syscalls = \"on\"");
-  REQUIRE(run.host.specs.size() == 1);
+  REQUIRE_FALSE(run.host.specs.empty());
   const auto& hooks = run.host.specs[0].hooks;
   REQUIRE(hooks.size() == 2);
   CHECK(hooks[1].name == "compat");
