@@ -76,7 +76,7 @@ static __always_inline int resolved__second(struct resolved_paths *paths, struct
 }
 
 /* What was noted of a call that is not told is not that of a later one. */
-static __always_inline void resolved__forget(void)
+static __noinline void resolved__forget(void)
 {
 	struct resolved_paths *paths =
 		bpf_task_storage_get(&resolved, bpf_get_current_task_btf(), NULL, 0);
@@ -86,8 +86,7 @@ static __always_inline void resolved__forget(void)
 }
 
 /* Moves what was noted of the call that returns to its event; bytes taken of the tail then. */
-static __always_inline __u32 event__add_resolved(struct call_scratch *scratch, __u64 number,
-						 __u32 used)
+static __noinline __u32 event__add_resolved(struct call_scratch *scratch, __u64 number, __u32 used)
 {
 	struct syscall_event *event = &scratch->event;
 	struct resolved_paths *paths =

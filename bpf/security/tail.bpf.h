@@ -66,7 +66,7 @@ static __noinline __u32 tail__add_origin(struct call_scratch *scratch, char *tai
 }
 
 /* Whether the task's root is not the one that its mounts begin with: chroot(2). */
-static __always_inline bool task__has_root_elsewhere(void)
+static __noinline bool task__has_root_elsewhere(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct dentry *dentry = BPF_CORE_READ(task, fs, root.dentry);
