@@ -65,23 +65,6 @@ static __noinline __u32 tail__add_origin(struct call_scratch *scratch, char *tai
 	return path__read_inner(root, &scratch->path, tail + tail__bound(used));
 }
 
-/* Whether the task's root is not the one that its mounts begin with: chroot(2). */
-static __noinline bool task__has_root_elsewhere(void)
-{
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct dentry *dentry = BPF_CORE_READ(task, fs, root.dentry);
-	struct vfsmount *vfsmount = BPF_CORE_READ(task, fs, root.mnt);
-	struct mount *mount = container_of(vfsmount, struct mount, mnt);
-	struct mount *above = BPF_CORE_READ(mount, mnt_parent);
-
-	if (dentry != BPF_CORE_READ(vfsmount, mnt_root))
-		return true;
-	/* The first mount of all, or one that lies upon its root. */
-	return above != mount &&
-	       (BPF_CORE_READ(mount, mnt_mountpoint) != BPF_CORE_READ(above, mnt.mnt_root) ||
-		BPF_CORE_READ(above, mnt_parent) != above);
-}
-
 static __always_inline struct file *file_of(__s32 descriptor)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
