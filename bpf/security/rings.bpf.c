@@ -7,6 +7,7 @@
  */
 #include "lanes.bpf.h"
 #include "security/opened.bpf.h"
+#include "security/wanted.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
