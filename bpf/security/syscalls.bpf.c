@@ -132,12 +132,16 @@ static __noinline bool task__has_root_elsewhere(void)
 }
 
 /* The two paths as given, and the folders that they start from; bytes in the tail. */
-static __always_inline __u32 event__add_paths(struct call_scratch *scratch, __u32 shape, __u32 used)
+__noinline __u32 event__add_paths(struct call_scratch *scratch, __u32 shape, __u32 used)
 {
-	struct syscall_event *event = &scratch->event;
-	char *tail = scratch->tail;
 	__u32 first = used, second;
+	struct syscall_event *event;
+	char *tail;
 
+	if (!scratch)
+		return used;
+	event = &scratch->event;
+	tail = scratch->tail;
 	if (CALL_INDEX(shape, CALL_PATH(0)))
 		event->text_size[0] = tail__add_argument(
 			tail, used, event__shaped(event, shape, CALL_PATH(0), 0));
@@ -173,14 +177,15 @@ static __noinline void resolved__forget(void)
 }
 
 /* Moves what was noted of the call that returns to its event; bytes taken of the tail then. */
-static __noinline __u32 event__add_resolved(struct call_scratch *scratch, __u64 number, __u32 used)
+__noinline __u32 event__add_resolved(struct call_scratch *scratch, __u64 number, __u32 used)
 {
-	struct syscall_event *event = &scratch->event;
+	struct syscall_event *event;
 	struct resolved_paths *paths =
 		bpf_task_storage_get(&lane_paths, bpf_get_current_task_btf(), NULL, 0);
 
-	if (!paths || paths->number != number)
+	if (!scratch || !paths || paths->number != number)
 		return used;
+	event = &scratch->event;
 #pragma unroll
 	for (int i = 0; i < 2; i++) {
 		__u64 size = paths->size[i];
@@ -271,7 +276,7 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 		event->header.socket_cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 		used += event->path_size;
 	} else if (file) {
-		used = event__add_file(scratch, used, file);
+		used = event__add_file(scratch, used, (__u64)file);
 	}
 
 	if (shape__has_paths(shape))
