@@ -10,40 +10,14 @@
  * much, and sees all.
  */
 #include "lanes.bpf.h"
-#include "security/arguments.bpf.h"
+#include "security/numbers.bpf.h"
+#include "security/opened.bpf.h"
+#include "security/resolved.bpf.h"
 #include "security/socket.bpf.h"
-#include "security/tail.bpf.h"
 #include "task_changes.bpf.h"
+#include "security/wanted.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-#define O_ACCMODE 3
-#define O_WRONLY  1
-#define O_RDWR	  2
-#define O_CREAT	  0100
-#define O_TRUNC	  01000
-#define S_IFMT	  0170000
-#define S_IFSOCK  0140000
-#define S_IFDIR	  0040000
-
-const volatile struct syscalls_config config = {};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_RDONLY_PROG);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct calls_wanted);
-} calls_wanted SEC(".maps");
-
-/* The profiles of a call that some rule could match. */
-static __always_inline __u32 call__wanted(__u32 call)
-{
-	__u32 only = 0;
-	struct calls_wanted *wanted = bpf_map_lookup_elem(&calls_wanted, &only);
-
-	return wanted && call < CALLS_MAX ? wanted->profiles[call] : 0;
-}
 
 /* The argument that a field of the shape names; `none` where it names none. */
 static __always_inline __u64 event__argument(struct syscall_event *event, __u32 field, __u64 none)
@@ -112,7 +86,7 @@ static __always_inline void event__read_open(struct syscall_event *event, __u32 
 		event->open_mode = 0;
 }
 
-/* What the descriptor refers to, if it does; the caller's open_how may have changed since. */
+/* What the descriptor refers to, if it does. */
 static __always_inline struct file *event__read_file(struct syscall_event *event, __u32 shape)
 {
 	struct file *file;
@@ -123,49 +97,51 @@ static __always_inline struct file *event__read_file(struct syscall_event *event
 	else if (event->result >= 0)
 		event->descriptor = event->result;
 	file = file_of(event->descriptor);
-	/* Closed again by another thread, or io_uring's table: the result stands. */
-	if (!file)
-		return NULL;
-	event->file_mode = BPF_CORE_READ(file, f_inode, i_mode);
-	event->inode = BPF_CORE_READ(file, f_inode, i_ino);
-	event->device = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
-	if (shape & CALL_OPENS)
-		event->open_flags = (event->open_flags & ~O_ACCMODE) |
-				    (BPF_CORE_READ(file, f_flags) & O_ACCMODE);
+	if (file)
+		event__set_file(event, shape, file);
+	/* Another thread has closed it by now, or put another in its place: there is what the
+	 * caller wrote. */
+	if ((shape & CALL_OPENS) && event->result >= 0 && (!file || file__is_shared(file)))
+		event->flags |= CALL_FILE_UNKNOWN;
 	return file;
 }
 
-static __always_inline __u32 event__profile(struct syscall_event *event, __u32 shape, __u64 address)
+static __noinline __u32 tail__add_argument(char *tail, __u32 used, __u64 argument)
 {
-	__u32 profile = event->result < 0 ? PROFILE_FAILED : 0;
+	long size = bpf_probe_read_user_str(tail + tail__bound(used), CALL_PATH_MAX,
+					    (const void *)argument);
 
-	if (shape & CALL_OPENS) {
-		if ((event->open_flags & O_ACCMODE) != O_WRONLY)
-			profile |= PROFILE_READ;
-		if (event->open_flags & O_ACCMODE)
-			profile |= PROFILE_WRITE;
-		if ((event->file_mode & S_IFMT) == S_IFDIR)
-			profile |= PROFILE_DIRECTORY;
-	} else if ((shape & CALL_SENDS) && address) {
-		profile |= PROFILE_ADDRESSED;
-	} else if (shape & CALL_PICKS) {
-		bool picked = shape & CALL_RETURNS_DESCRIPTOR
-				      ? (event->file_mode & S_IFMT) == S_IFSOCK
-				      : (__u32)event->arguments[0] == CALL_PICKED_COMMAND;
+	return size > 0 ? size - 1 : 0;
+}
 
-		if (picked)
-			profile |= PROFILE_PICKED;
-	}
-	return profile;
+/* Whether the task's root is not the one that its mounts begin with: chroot(2). */
+static __noinline bool task__has_root_elsewhere(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct dentry *dentry = BPF_CORE_READ(task, fs, root.dentry);
+	struct vfsmount *vfsmount = BPF_CORE_READ(task, fs, root.mnt);
+	struct mount *mount = container_of(vfsmount, struct mount, mnt);
+	struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+
+	if (dentry != BPF_CORE_READ(vfsmount, mnt_root))
+		return true;
+	/* The first mount of all, or one that lies upon its root. */
+	return above != mount &&
+	       (BPF_CORE_READ(mount, mnt_mountpoint) != BPF_CORE_READ(above, mnt.mnt_root) ||
+		BPF_CORE_READ(above, mnt_parent) != above);
 }
 
 /* The two paths as given, and the folders that they start from; bytes in the tail. */
-static __always_inline __u32 event__add_paths(struct call_scratch *scratch, __u32 shape, __u32 used)
+__noinline __u32 event__add_paths(struct call_scratch *scratch, __u32 shape, __u32 used)
 {
-	struct syscall_event *event = &scratch->event;
-	char *tail = scratch->tail;
 	__u32 first = used, second;
+	struct syscall_event *event;
+	char *tail;
 
+	if (!scratch)
+		return used;
+	event = &scratch->event;
+	tail = scratch->tail;
 	if (CALL_INDEX(shape, CALL_PATH(0)))
 		event->text_size[0] = tail__add_argument(
 			tail, used, event__shaped(event, shape, CALL_PATH(0), 0));
@@ -180,6 +156,9 @@ static __always_inline __u32 event__add_paths(struct call_scratch *scratch, __u3
 			tail__add_base(scratch, tail, used, tail[tail__bound(first)],
 				       event__shaped(event, shape, CALL_PATH_AT(0, -1), AT_FDCWD));
 	used += event->base_size[0];
+	if (!(shape & CALL_OPENS) && (event->text_size[0] || event->text_size[1]) &&
+	    task__has_root_elsewhere())
+		event->flags |= CALL_ROOT_ELSEWHERE;
 	if (event->text_size[1])
 		event->base_size[1] = tail__add_base(
 			scratch, tail, used, tail[tail__bound(second)],
@@ -187,8 +166,50 @@ static __always_inline __u32 event__add_paths(struct call_scratch *scratch, __u3
 	return used + event->base_size[1];
 }
 
-static __always_inline int call__filtered(void)
+/* What was noted of a call that is not told is not that of a later one. */
+static __noinline void resolved__forget(void)
 {
+	struct resolved_paths *paths =
+		bpf_task_storage_get(&lane_paths, bpf_get_current_task_btf(), NULL, 0);
+
+	if (paths)
+		paths->size[0] = paths->size[1] = 0;
+}
+
+/* Moves what was noted of the call that returns to its event; bytes taken of the tail then. */
+__noinline __u32 event__add_resolved(struct call_scratch *scratch, __u64 number, __u32 used)
+{
+	struct syscall_event *event;
+	struct resolved_paths *paths =
+		bpf_task_storage_get(&lane_paths, bpf_get_current_task_btf(), NULL, 0);
+
+	if (!scratch || !paths || paths->number != number)
+		return used;
+	event = &scratch->event;
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		__u64 size = paths->size[i];
+
+		paths->size[i] = 0;
+		barrier_var(size);
+		if (size == 0 || size > PATH_TEXT_MAX)
+			continue;
+		bpf_probe_read_kernel(scratch->tail + tail__bound(used), size, paths->text[i].data);
+		used += size;
+		if (i == 0)
+			event->resolved_size = size;
+	}
+	if (event->resolved_size) {
+		event->inode = paths->inode;
+		event->device = paths->device;
+	}
+	return used;
+}
+
+static __always_inline int call__filtered(__u32 shape)
+{
+	if (shape__has_paths(shape))
+		resolved__forget();
 	lane__count(LANE_CANDIDATE, syscall_event_id, offered);
 	lane__count(LANE_CANDIDATE, syscall_event_id, filtered);
 	return 0;
@@ -200,19 +221,26 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct call_scratch *scratch = call_scratch();
-	__u32 call = told - 1, wanted = call__wanted(call), shape, used = 0;
+	__u32 wanted = call__wanted(told - 1), shape, used = 0;
+	__u64 call = told - 1;
 	struct syscall_event *event;
 	__u64 address, address_size;
 	struct sock *sk = NULL;
 	struct file *file;
 
-	if (!scratch || call >= CALLS_MAX || !wanted)
+	if (!scratch || !wanted || process__is_own(config.own_tgids))
+		return 0;
+	/* Short-lived and 64 bits wide: older verifiers lose the bound of what was put by before it
+	 * was tested, or is tested in half a register.
+	 */
+	barrier_var(call);
+	if (call >= CALLS_MAX)
 		return 0;
 	shape = config.shapes[call];
 	event = &scratch->event;
 	__builtin_memset(event, 0, sizeof(*event));
 	event->result = result;
-	event->call = call;
+	event->call = told - 1;
 #ifdef __TARGET_ARCH_x86
 	if (compat)
 		arguments__read_compat(event->arguments, regs);
@@ -225,7 +253,7 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 	file = event__read_file(event, shape);
 	address = event__address(event, shape, compat, &address_size);
 	if (!(wanted >> event__profile(event, shape, address) & 1))
-		return call__filtered();
+		return call__filtered(shape);
 
 	if ((shape & CALL_SENDS) && address)
 		event->flags |= CALL_PEER_FROM_CALLER;
@@ -246,10 +274,13 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 				socket__read_caller(scratch, used, address, address_size);
 		/* 0 until something asked the kernel for the cookie. */
 		event->header.socket_cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+		used += event->path_size;
 	} else if (file) {
-		event->path_size = tail__add_path(scratch, scratch->tail, used, path_of(file));
+		used = event__add_file(scratch, used, (__u64)file);
 	}
-	used += event->path_size;
+
+	if (shape__has_paths(shape))
+		used = event__add_resolved(scratch, call__number(regs), used);
 
 	/* What succeeded changed it, and is told with the next event. */
 	if (!(shape & CALL_JUDGED_AS_BEFORE) || result < 0)
@@ -271,36 +302,17 @@ int call_exit(struct trace_event_raw_sys_exit *context)
 				     : 0;
 }
 
-/* Of 32-bit calls: which one it is, and 1; 0 for those that nobody asks for. */
-static __always_inline __u32 compat__call(struct pt_regs *regs)
-{
-	__u64 number = call__number(regs);
-
-#ifdef __TARGET_ARCH_x86
-	if (number == COMPAT_SOCKETCALL) {
-		number = (__u32)BPF_CORE_READ(regs, bx);
-		return number < sizeof(config.socketcall) ? config.socketcall[number] : 0;
-	}
-#endif
-	return number < CALL_NUMBERS ? config.compat[number] : 0;
-}
-
 /* Tier "tp_btf": the exit of every call, told apart by number. 32-bit calls are left to "compat".
  */
 SEC("tp_btf/sys_exit")
 int BPF_PROG(raw_exit, struct pt_regs *regs, long result)
 {
 	bool compat = task__in_compat_call();
-	__u64 number;
 	__u32 told;
 
 	if (compat && config.compat_hook)
 		return 0;
-	number = call__number(regs);
-	if (compat)
-		told = compat__call(regs);
-	else
-		told = number < CALL_NUMBERS ? config.native[number] : 0;
+	told = compat ? compat__call(regs) : native__call(regs);
 	return told ? call__returned(told, compat, compat ? (__s32)result : result) : 0;
 }
 

@@ -443,7 +443,7 @@ Result<int> Loader::try_hook(std::span<const std::byte> elf, const ObjectSpec& s
                              std::size_t hook, bool all_tiers, HookState& state) {
   Choice alone(spec.hooks.size(), -1);
   int best = -1;
-  for (std::size_t tier = 0; tier < spec.hooks[hook].tiers.size(); tier++) {
+  for (std::size_t tier = state.tried.size(); tier < spec.hooks[hook].tiers.size(); tier++) {
     if (asked_to_stop()) return Error{"trivet is stopping", ECANCELED};
     alone[hook] = static_cast<int>(tier);
     const std::string& name = spec.hooks[hook].tiers[tier].name;
@@ -478,11 +478,15 @@ Result<AttachedObject> Loader::load(std::span<const std::byte> elf, const Object
   }
   // On most kernels the best of everything loads, at once.
   auto attached = try_choice(elf, spec, choice);
-  if (!attached || !silence_of(*attached, Reach::quiet).empty()) {
+  const std::string refusal =
+      attached ? silence_of(*attached, Reach::quiet) : attached.error().message;
+  if (!attached || !refusal.empty()) {
     attached = Error{};
     std::string missing;
     for (std::size_t i = 0; i < spec.hooks.size(); i++) {
       states[i] = {spec.hooks[i].name, "", {}};
+      // Where there is but one hook, its first tier has been tried just now.
+      if (spec.hooks.size() == 1) states[i].tried = {{spec.hooks[i].tiers[0].name, refusal}};
       auto tier = try_hook(elf, spec, i, false, states[i]);
       if (!tier) return std::move(tier).error();
       choice[i] = *tier;

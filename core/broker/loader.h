@@ -85,7 +85,8 @@ class Loader {
   Result<ObjectPtr> open(std::span<const std::byte> elf, const ObjectSpec& spec);
   Result<AttachedObject> try_choice(std::span<const std::byte> elf, const ObjectSpec& spec,
                                     const Choice& choice);
-  // Fills one hook's state; answers the tier, or -1. An error where the broker is to stop.
+  // Tries the tiers behind those in the state, and fills it; answers the tier, or -1. An error
+  // where the broker is to stop.
   Result<int> try_hook(std::span<const std::byte> elf, const ObjectSpec& spec, std::size_t hook,
                        bool all_tiers, HookState& state);
   Result<void> wire_lanes(bpf_object* object);

@@ -89,23 +89,23 @@ inline constexpr Call kCalls[] = {
     {"mknodat", Category::file, {259, 297, 33}, CALL_PATH_AT(0, 1),
      {kRes, {"dirfd", show_int, 0}, kPath, {"mode", show_permissions, 2}, {"dev", show_unsigned, 3}}},
     // changed.
-    {"chmod", Category::file, {90, 15}, CALL_PATH(0),
+    {"chmod", Category::file, {90, 15}, CALL_PATH(0) | CALL_FOLLOWS,
      {kRes, {"filename", show_first}, {"mode", show_permissions, 1}}},
     {"fchmod", Category::file, {91, 94, 52}, CALL_DESCRIPTOR(0),
      {kRes, {"fd", show_int, 0}, {"mode", show_permissions, 1}}},
-    {"fchmodat", Category::file, {268, 306, 53}, CALL_PATH_AT(0, 1),
+    {"fchmodat", Category::file, {268, 306, 53}, CALL_PATH_AT(0, 1) | CALL_FOLLOWS,
      {kRes, {"dirfd", show_int, 0}, {"filename", show_first}, {"mode", show_permissions, 2}}},
-    {"fchmodat2", Category::file, {452, 452, 452}, CALL_PATH_AT(0, 1),
+    {"fchmodat2", Category::file, {452, 452, 452}, CALL_PATH_AT(0, 1) | CALL_FOLLOWS,
      {kRes, {"dirfd", show_int, 0}, {"filename", show_first}, {"mode", show_permissions, 2}, {"flags", show_at_flags, 3}}},
-    {"chown", Category::file, {92, 212, kNo, 182}, CALL_PATH(0),
+    {"chown", Category::file, {92, 212, kNo, 182}, CALL_PATH(0) | CALL_FOLLOWS,
      {kRes, kPath, {"uid", show_user, 1}, {"gid", show_group, 2}}},
     {"lchown", Category::file, {94, 198, kNo, 16}, CALL_PATH(0),
      {kRes, kPath, {"uid", show_user, 1}, {"gid", show_group, 2}}},
     {"fchown", Category::file, {93, 207, 55, 95}, CALL_DESCRIPTOR(0),
      {kRes, {"fd", show_int, 0}, {"uid", show_user, 1}, {"gid", show_group, 2}}},
-    {"fchownat", Category::file, {260, 298, 54}, CALL_PATH_AT(0, 1),
+    {"fchownat", Category::file, {260, 298, 54}, CALL_PATH_AT(0, 1) | CALL_FOLLOWS,
      {kRes, {"dirfd", show_int, 0}, {"pathname", show_first}, {"uid", show_user, 2}, {"gid", show_group, 3}, {"flags", show_at_flags, 4}}},
-    {"truncate", Category::file, {76, 193, 45, 92}, CALL_PATH(0), {kRes, kPath}},
+    {"truncate", Category::file, {76, 193, 45, 92}, CALL_PATH(0) | CALL_FOLLOWS, {kRes, kPath}},
     {"ftruncate", Category::file, {77, 194, 46, 93}, CALL_DESCRIPTOR(0), {kRes, {"fd", show_int, 0}}},
     // Descriptors.
     {"dup", Category::file, {32, 41, 23}, kNewDescriptor | CALL_PICKS, {kRes, {"oldfd", show_int, 0}}},
@@ -172,14 +172,14 @@ inline constexpr Call kCalls[] = {
     {"unshare", Category::process, {272, 310, 97}, CALL_JUDGED_AS_BEFORE, {kRes, {"flags", show_clone_flags, 0}}},
     {"setns", Category::process, {308, 346, 268}, CALL_DESCRIPTOR(0) | CALL_JUDGED_AS_BEFORE,
      {kRes, {"fd", show_int, 0}, {"nstype", show_clone_flags, 1}}},
-    {"chroot", Category::process, {161, 61, 51}, CALL_PATH(0), {kRes, kPath}},
-    {"pivot_root", Category::file, {155, 217, 41}, CALL_PATH(0) | CALL_SECOND_PATH(1),
+    {"chroot", Category::process, {161, 61, 51}, CALL_PATH(0) | CALL_FOLLOWS, {kRes, kPath}},
+    {"pivot_root", Category::file, {155, 217, 41}, CALL_PATH(0) | CALL_SECOND_PATH(1) | CALL_FOLLOWS | CALL_SECOND_FOLLOWS,
      {kRes, {"new_root", show_first}, {"put_old", show_second}}},
-    {"mount", Category::file, {165, 21, 40}, CALL_TEXT(0) | CALL_SECOND_PATH(1),
+    {"mount", Category::file, {165, 21, 40}, CALL_TEXT(0) | CALL_SECOND_PATH(1) | CALL_SECOND_FOLLOWS,
      {kRes, {"dev", show_first}, {"dir", show_second}, {"type"}, {"flags", show_mount_flags, 3}}},
     {"move_mount", Category::file, {429, 429, 429}, CALL_PATH_AT(0, 1) | CALL_SECOND_PATH_AT(2, 3), {kRes}},
-    {"umount", Category::file, {kNo, 22}, CALL_PATH(0), {kRes, {"name", show_first}}},
-    {"umount2", Category::file, {166, 52, 39}, CALL_PATH(0),
+    {"umount", Category::file, {kNo, 22}, CALL_PATH(0) | CALL_FOLLOWS, {kRes, {"name", show_first}}},
+    {"umount2", Category::file, {166, 52, 39}, CALL_PATH(0) | CALL_FOLLOWS,
      {kRes, {"name", show_first}, {"flags", show_int, 1}}},
     {"init_module", Category::other, {175, 128, 105}, CALL_TEXT(2),
      {kRes, {"img"}, {"length", show_unsigned, 1}, {"uargs", show_first}}},
@@ -224,6 +224,12 @@ constexpr bool picks(std::size_t type) {
 }
 constexpr bool is_connect(std::size_t type) {
   return type == call_named("connect");
+}
+// Whether it opens nothing, and has a path that leads somewhere.
+constexpr bool has_paths(std::size_t type) {
+  return !is_open(type) && (CALL_INDEX(shape_of(type), CALL_SECOND_PATH(0)) != 0 ||
+                            (CALL_INDEX(shape_of(type), CALL_PATH(0)) != 0 &&
+                             !(shape_of(type) & CALL_FIRST_IS_TEXT)));
 }
 // Whether fd.* can have a value.
 constexpr bool has_descriptor(std::size_t type) {
