@@ -602,18 +602,31 @@ int BPF_PROG(owner_received, struct sock *sk, int bytes, int flags)
 	return owner__take(sk, bytes, PAYLOAD_RECEIVED);
 }
 
-/* Before those tracepoints (6.3); IPv6 sockets pass through the same two functions. */
-SEC("fexit/tcp_sendmsg")
-int BPF_PROG(owner_sent_fexit, struct sock *sk, struct msghdr *message, size_t size, int bytes)
+/* Before those tracepoints (6.3): what every send and receive of an internet socket passes. */
+SEC("fexit/inet_sendmsg")
+int BPF_PROG(owner_sent_4, struct socket *socket, struct msghdr *message, size_t size, int bytes)
 {
-	return owner__take(sk, bytes, PAYLOAD_SENT);
+	return owner__take(socket->sk, bytes, PAYLOAD_SENT);
 }
 
-SEC("fexit/tcp_recvmsg")
-int BPF_PROG(owner_received_fexit, struct sock *sk, struct msghdr *message, size_t size, int flags,
-	     int *address_size, int bytes)
+SEC("fexit/inet6_sendmsg")
+int BPF_PROG(owner_sent_6, struct socket *socket, struct msghdr *message, size_t size, int bytes)
 {
-	return owner__take(sk, bytes, PAYLOAD_RECEIVED);
+	return owner__take(socket->sk, bytes, PAYLOAD_SENT);
+}
+
+SEC("fexit/inet_recvmsg")
+int BPF_PROG(owner_received_4, struct socket *socket, struct msghdr *message, size_t size,
+	     int flags, int bytes)
+{
+	return owner__take(socket->sk, bytes, PAYLOAD_RECEIVED);
+}
+
+SEC("fexit/inet6_recvmsg")
+int BPF_PROG(owner_received_6, struct socket *socket, struct msghdr *message, size_t size,
+	     int flags, int bytes)
+{
+	return owner__take(socket->sk, bytes, PAYLOAD_RECEIVED);
 }
 
 SEC("tp_btf/inet_sock_set_state")

@@ -86,13 +86,14 @@ std::vector<ObjectSpec> Tracing::objects() const {
   if (!anything_enabled(options_)) return {};
   ObjectSpec payload{
       .name = "payload",
-      .hooks = {{.name = "payload",
-                 .tiers = {{"cgroup_skb", {"payload_received", "payload_sent"}}}},
-                {.name = "owner",
-                 .tiers = {{"tp_btf", {"owner_sent", "owner_received"}},
-                           {"fexit", {"owner_sent_fexit", "owner_received_fexit"}}},
-                 .required = false},
-                {.name = "close", .tiers = {{"tp_btf", {"socket_closed"}}}, .required = false}},
+      .hooks =
+          {{.name = "payload", .tiers = {{"cgroup_skb", {"payload_received", "payload_sent"}}}},
+           {.name = "owner",
+            .tiers = {{"tp_btf", {"owner_sent", "owner_received"}},
+                      {"fexit",
+                       {"owner_sent_4", "owner_sent_6", "owner_received_4", "owner_received_6"}}},
+            .required = false},
+           {.name = "close", .tiers = {{"tp_btf", {"socket_closed"}}}, .required = false}},
       .config = {},
       .map_sizes = {}};
   return {payload.with_config(payload_config{
