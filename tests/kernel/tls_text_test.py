@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What travels inside TLS between real programs: their own logs and counts are what the tables say."""
 
-import asyncio
 import contextlib
-import os
+import pathlib
 import shutil
-import signal
 import socket
-import ssl
 import subprocess
 import sys
 import textwrap
@@ -248,6 +245,113 @@ def test_redis_over_tls_is_what_it_was_asked(start, folder, certificate):
             assert {r["tls_version"] for r in sets} == {"1.3"}
     finally:
         harness.end_process(server)
+
+
+def test_postgresql_over_tls_is_what_it_was_asked(start, certificate, tmp_path):
+    postgresql_test = pytest.importorskip("postgresql_test")
+    if postgresql_test.PROGRAMS is None:
+        pytest.skip("PostgreSQL is not installed")
+    folder = pathlib.Path(tmp_path)
+    for each in (folder, *folder.parents[:-1]):
+        each.chmod(0o755 if each.is_relative_to("/tmp/pytest-of-root") else each.stat().st_mode)
+    server = postgresql_test.Postgresql(folder)
+    try:
+        for name, path in zip(("server.crt", "server.key"), certificate):
+            shutil.copy(path, server.data / name)
+            shutil.chown(server.data / name, "postgres", "postgres")
+        server.psql("ALTER SYSTEM SET ssl = on; SELECT pg_reload_conf()".replace("; ", ";\n"))
+        secure = ("-d", "sslmode=require dbname=postgres")
+        harness.wait_until(lambda: server.psql("SELECT 1", check=False, more=secure).returncode == 0, 10,
+                           "it speaks TLS")
+        tracing = start(plugins=["tracing"])
+        probed(tracing)
+        asked = [f"SELECT {i} * 2 AS inside" for i in range(5)]
+        answer = server.psql(";\n".join(asked) + ";\n", more=secure).stdout
+        assert answer.split() == ["0", "2", "4", "6", "8"]
+        rows = tracing.requests("postgresql_requests", server.port, "tls AND query LIKE '%inside%'", 5)
+        for role in ("client", "server"):
+            told_queries = [r for r in rows[role] if "inside" in r["query"]]
+            assert [r["query"].rstrip(";") for r in told_queries] == asked
+            assert {r["error"] for r in told_queries} == {""}
+            assert {r["tls_version"] for r in told_queries} == {"1.3"}
+    finally:
+        server.close()
+
+
+STATIC = r"""
+#include <openssl/ssl.h>
+#include <arpa/inet.h>
+#include <string.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1]))};
+    SSL *session = SSL_new(SSL_CTX_new(TLS_client_method()));
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    char line[64], request[128], answer[4096];
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(s, (void *)&to, sizeof(to)) || !SSL_set_fd(session, s) || SSL_connect(session) != 1)
+        return 1;
+    while (fgets(line, sizeof(line), stdin)) {
+        size_t moved;
+        line[strcspn(line, "\n")] = 0;
+        snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: static\r\n\r\n", line);
+        if (!SSL_write_ex(session, request, strlen(request), &moved) || moved != strlen(request) ||
+            !SSL_read_ex(session, answer, sizeof(answer), &moved))
+            return 2;
+        puts("done");
+        fflush(stdout);
+    }
+    return 0;
+}
+"""
+
+
+def test_a_program_with_the_library_linked_in_is_joined_at_its_next_request(start, nginx, folder):
+    source, program = folder / "static.c", folder / "static"
+    source.write_text("#include <stdio.h>\n#include <stdlib.h>\n" + STATIC)
+    subprocess.run(["gcc", "-o", program, source, "-l:libssl.a", "-l:libcrypto.a"], check=True)
+    process = subprocess.Popen([program, str(nginx.port)], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+
+    def ask(path):
+        process.stdin.write(f"{path}\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "done\n"
+
+    try:
+        ask("/before")
+        tracing = start(plugins=["tracing"])
+        probed(tracing, 2)
+        for i in range(5):
+            ask(f"/static/{i}")
+        about = "SELECT path, status, error FROM http_requests WHERE tls AND role = 'client' ORDER BY path"
+        harness.wait_until(lambda: len(tracing.query(about)) >= 5, 10, "its requests")
+        assert tracing.query(about) == [
+            {"path": f"/static/{i}", "status": 200, "error": ""} for i in range(5)]
+    finally:
+        harness.end_process(process)
+
+
+def test_calls_of_sessions_without_a_socket_are_counted(start, nginx):
+    tracing = start(plugins=["tracing"])
+    probed(tracing)
+    program = textwrap.dedent(f"""
+        import asyncio, ssl
+        async def ask():
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", {nginx.port}, ssl=ssl._create_unverified_context())
+            writer.write(b"GET /asyncio HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n")
+            assert b"/asyncio" in await reader.read()
+        asyncio.run(ask())
+    """)
+    subprocess.run([sys.executable, "-c", program], check=True)
+    harness.wait_until(lambda: tracing.query(
+        "SELECT 1 FROM http_requests WHERE tls AND role = 'server' AND path = '/asyncio'"), 10,
+        "the server's part")
+    assert tracing.query("SELECT 1 FROM http_requests WHERE tls AND role = 'client'") == []
+    harness.wait_until(lambda: tracing.metrics().sum(
+        "trivet_tracing_tls_calls_lost_total", reason="socket unknown") >= 2, 5, "the calls are counted")
 
 
 def test_executables_that_are_excepted_are_not_seen(start, nginx):
