@@ -20,6 +20,17 @@
 #define TEXT_STRIDE  1024
 #define TEXT_CHUNKS  (PAYLOAD_BYTES_MAX / TEXT_CHUNK)
 #define SESSIONS_MAX 65536
+/* Of one record of TLS: header, tag and what else there is, of 1.3; of 1.2 with ChaCha20, with GCM.
+ */
+#define RECORD_TEXT   (16 << 10)
+#define RECORD_NEWER  22
+#define RECORD_CHACHA 21
+#define RECORD_GCM    29
+#define STASH_BYTES   4096
+/* A client's Finished in 1.3, by the two lengths of digests in use, and the record before it. */
+#define FINISHED_SHORT 58
+#define FINISHED_LONG  74
+#define CHANGE_CIPHER  6
 /* How often a file is tried that is mapped, but whose code does not run there. */
 #define TRY_PAUSE_NS 1000000000ULL
 
@@ -34,8 +45,19 @@ struct call {
 	__u32 reserved;
 };
 
+/* What the task last received outside of a call, on a socket that is not known to carry a session.
+ */
+struct receipt {
+	__u64 cookie;
+	struct socket_ends ends;
+	__u32 bytes; /* 0: a call has had its chance to use them */
+	__u8 used;   /* by a session: the socket carries it */
+	__u8 reserved[7];
+};
+
 struct call_stack {
 	struct call calls[CALLS_MAX];
+	struct receipt receipt;
 	__u32 depth;
 };
 
@@ -45,8 +67,18 @@ struct session_key {
 	__u32 reserved;
 };
 
+/* Text that was written of a session whose socket is not known, until the task sends it. */
+struct stash {
+	__u64 session; /* 0: none */
+	__u32 bytes;
+	__u32 kept;    /* of them, those in `text` */
+	__u32 records; /* that the library makes of them */
+	__u32 reserved;
+	__u8 text[STASH_BYTES];
+};
+
 struct session {
-	__u64 cookie;
+	__u64 cookie; /* 0: not known yet */
 	struct socket_ends ends;
 	__u32 next[2];	    /* by direction: sequence number of the next byte of text */
 	__u32 run_bytes[2]; /* by direction: text since the other direction last spoke */
@@ -61,6 +93,13 @@ struct {
 	__type(key, int);
 	__type(value, struct call_stack);
 } tls_calls SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct stash);
+} tls_stashes SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -250,26 +289,39 @@ int files_in_use(struct bpf_iter__task_vma *ctx)
 
 /* ---- text ---- */
 
-/* Copies `size` bytes, a constant, from the task's memory into the record's tail. */
-static __always_inline long text__copy(struct bpf_dynptr *record, __u64 from, __u32 done,
-				       __u32 size)
+/* Stands for the task's stash where other addresses are those of its memory. */
+#define FROM_STASH (1ULL << 63)
+
+static __always_inline long memory__read(void *to, __u32 size, __u64 from, struct stash *stash)
+{
+	if (stash)
+		return bpf_probe_read_kernel(to, size, stash->text + (from & (STASH_BYTES - 1)));
+	return bpf_probe_read_user(to, size, (void *)from);
+}
+
+/* Copies `size` bytes, a constant, into the record's tail. */
+static __always_inline long text__copy(struct bpf_dynptr *record, __u64 from, struct stash *stash,
+				       __u32 done, __u32 size)
 {
 	void *window = bpf_dynptr_data(record, sizeof(struct socket_payload_event) + done, size);
 
-	return window ? bpf_probe_read_user(window, size, (void *)from + done) : -1;
+	return window ? memory__read(window, size, from + done, stash) : -1;
 }
 
-/* Sends one record, with captured_bytes of the task's memory at `from`. */
+/* Sends one record, with captured_bytes of what is at `from`. */
 __noinline int text__send(const struct socket_payload_event *seen, __u64 from)
 {
 	__u64 sequence = lane__next_sequence(LANE_BULK);
 	struct socket_payload_event *event;
+	struct stash *stash = NULL;
 	struct bpf_dynptr record;
 	__u32 bytes, size, rest, done = 0;
 	long err = 0;
 
 	if (!seen)
 		return 0;
+	if (from & FROM_STASH)
+		stash = bpf_task_storage_get(&tls_stashes, bpf_get_current_task_btf(), NULL, 0);
 	bytes = seen->captured_bytes;
 	size = sizeof(*seen) + (bytes + PAYLOAD_STEP - 1) / PAYLOAD_STEP * PAYLOAD_STEP;
 	lane__count(LANE_BULK, socket_payload_event_id, offered);
@@ -280,13 +332,13 @@ __noinline int text__send(const struct socket_payload_event *seen, __u64 from)
 	for (int i = 0; i < TEXT_CHUNK / TEXT_STRIDE; i++) {
 		if (bytes - done < TEXT_STRIDE)
 			break;
-		err |= text__copy(&record, from, done, TEXT_STRIDE);
+		err |= text__copy(&record, from, stash, done, TEXT_STRIDE);
 		done += TEXT_STRIDE;
 	}
 	for (int i = 0; i < TEXT_STRIDE / PAYLOAD_STEP; i++) {
 		if (bytes - done < PAYLOAD_STEP)
 			break;
-		err |= text__copy(&record, from, done, PAYLOAD_STEP);
+		err |= text__copy(&record, from, stash, done, PAYLOAD_STEP);
 		done += PAYLOAD_STEP;
 	}
 	/* One less than the length: kernel 6.1 learns nothing from a test for zero. */
@@ -295,7 +347,7 @@ __noinline int text__send(const struct socket_payload_event *seen, __u64 from)
 	if (rest < PAYLOAD_STEP - 1) {
 		void *window = bpf_dynptr_data(&record, sizeof(*event) + done, PAYLOAD_STEP);
 
-		err |= window ? bpf_probe_read_user(window, rest + 1, (void *)from + done) : -1;
+		err |= window ? memory__read(window, rest + 1, from + done, stash) : -1;
 	}
 	event = bpf_dynptr_data(&record, 0, sizeof(*event));
 	if (!event || err) {
@@ -368,8 +420,9 @@ static __always_inline void session__describe(struct session *session, __u32 dir
 	seen->flags = PAYLOAD_IN_ORDER | (session->followed ? PAYLOAD_FOLLOWED : 0);
 }
 
+/* `kept` of the bytes are in the buffer. */
 static __always_inline void session__tell(struct session *session, __u32 direction, __u64 buffer,
-					  __u32 bytes)
+					  __u32 bytes, __u32 kept)
 {
 	__u32 *verdict = bpf_map_lookup_elem(&text_verdicts, &session->cookie);
 	struct text text = {};
@@ -385,6 +438,8 @@ static __always_inline void session__tell(struct session *session, __u32 directi
 		text.seen.flags |= PAYLOAD_FIRST | (text.seen.tcp_ack == 0 ? PAYLOAD_OPENING : 0);
 	text.bytes = bytes;
 	text.granted = session__grant(session, direction, bytes, verdict);
+	if (text.granted > kept)
+		text.granted = kept;
 	text.from = buffer;
 	session->next[direction & 1] += bytes;
 	bpf_loop(TEXT_CHUNKS, text__send_chunk, &text, 0);
@@ -430,6 +485,90 @@ static __always_inline struct session *session__find(__u64 session)
 	return bpf_map_lookup_elem(&tls_sessions, &key);
 }
 
+/* A session without text so far, whose socket is to be seen. */
+static __always_inline void session__expect(__u64 address, __u64 flags)
+{
+	struct session_key key = {.session = address, .tgid = bpf_get_current_pid_tgid() >> 32};
+	struct session fresh = {.followed = 1};
+
+	bpf_map_update_elem(&tls_sessions, &key, &fresh, flags);
+}
+
+/*
+ * Whether `records` records with `text` bytes take `bytes` in all. The first ones of a client
+ * of 1.3 may travel behind the end of its handshake.
+ */
+static __always_inline bool records__take(__u32 records, __u32 text, __u32 bytes, bool first)
+{
+	__u32 more = bytes - text;
+
+	if (more == records * RECORD_NEWER || more == records * RECORD_GCM ||
+	    more == records * RECORD_CHACHA)
+		return true;
+	more -= records * RECORD_NEWER;
+	return first &&
+	       (more == FINISHED_SHORT || more == FINISHED_LONG ||
+		more == FINISHED_SHORT + CHANGE_CIPHER || more == FINISHED_LONG + CHANGE_CIPHER);
+}
+
+static __always_inline void stash__add(struct call *call, __u32 bytes)
+{
+	struct stash *stash = bpf_task_storage_get(&tls_stashes, bpf_get_current_task_btf(), NULL,
+						   BPF_LOCAL_STORAGE_GET_F_CREATE);
+	__u32 last;
+
+	if (!stash)
+		return;
+	if (stash->session != call->session) {
+		/* Nobody has sent what is there. */
+		if (stash->session)
+			loss__count(TLS_LOSS_UNBOUND);
+		stash->session = call->session;
+		stash->bytes = stash->records = 0;
+		/* One less than the length: kernel 6.1 learns nothing from a test for zero. */
+		last = (bytes < STASH_BYTES ? bytes : STASH_BYTES) - 1;
+		barrier_var(last);
+		stash->kept = 0;
+		if (last < STASH_BYTES &&
+		    !bpf_probe_read_user(stash->text, last + 1, (void *)call->buffer))
+			stash->kept = last + 1;
+	}
+	stash->bytes += bytes;
+	stash->records += (bytes + RECORD_TEXT - 1) / RECORD_TEXT;
+}
+
+/*
+ * The library got and gives its bytes elsewhere than at a socket (memory BIOs). Then the task has
+ * just received one record with this text, or sends it next: what a record adds to its text is an
+ * uncommon number, so that a length says which socket it was. NULL where it does not.
+ */
+static __always_inline struct session *session__guess(struct session *known,
+						      struct call_stack *calls, struct call *call,
+						      __u32 direction, __u32 bytes)
+{
+	struct session_key key = {.session = call->session,
+				  .tgid = bpf_get_current_pid_tgid() >> 32};
+	struct session fresh = {};
+
+	if (direction == PAYLOAD_SENT && bytes) {
+		stash__add(call, bytes);
+		return NULL;
+	}
+	if (!bytes || !calls->receipt.bytes ||
+	    !records__take(1, bytes, calls->receipt.bytes, known && known->followed)) {
+		loss__count(TLS_LOSS_UNBOUND);
+		if (known)
+			known->followed = 0;
+		return NULL;
+	}
+	fresh.cookie = calls->receipt.cookie;
+	fresh.ends = calls->receipt.ends;
+	fresh.followed = known && known->followed;
+	calls->receipt.used = 1;
+	bpf_map_update_elem(&tls_sessions, &key, &fresh, BPF_ANY);
+	return bpf_map_lookup_elem(&tls_sessions, &key);
+}
+
 static __always_inline int call__enter(struct pt_regs *ctx)
 {
 	__u32 function = bpf_get_attach_cookie(ctx);
@@ -443,7 +582,7 @@ static __always_inline int call__enter(struct pt_regs *ctx)
 		struct session_key key = {.session = address,
 					  .tgid = bpf_get_current_pid_tgid() >> 32};
 
-		if (session)
+		if (session && session->cookie)
 			session__end(session, PAYLOAD_SENT);
 		if (session && function == TLS_FREE)
 			bpf_map_delete_elem(&tls_sessions, &key);
@@ -493,8 +632,16 @@ static __always_inline int call__return(struct pt_regs *ctx)
 			break;
 		}
 	}
-	if (!call || call->function == TLS_HANDSHAKE)
+	if (!call)
 		return 0;
+	if (call->function == TLS_NEW) {
+		session__expect(PT_REGS_RC(ctx), BPF_ANY);
+		return 0;
+	}
+	if (call->function == TLS_HANDSHAKE) {
+		session__expect(call->session, BPF_NOEXIST);
+		return 0;
+	}
 	direction = call->function == TLS_READ || call->function == TLS_READ_EX ? PAYLOAD_RECEIVED
 										: PAYLOAD_SENT;
 	if (!call->bytes_at)
@@ -504,12 +651,14 @@ static __always_inline int call__return(struct pt_regs *ctx)
 	if (!bytes && !(call->function == TLS_READ && result == 0))
 		return 0;
 	session = session__find(call->session);
-	if (!session) {
-		loss__count(TLS_LOSS_UNBOUND);
+	if (!session || !session->cookie)
+		session = session__guess(session, calls, call, direction, bytes);
+	if (direction == PAYLOAD_RECEIVED)
+		calls->receipt.bytes = 0;
+	if (!session)
 		return 0;
-	}
 	if (bytes)
-		session__tell(session, direction, call->buffer, bytes);
+		session__tell(session, direction, call->buffer, bytes, bytes);
 	else
 		session__end(session, direction);
 	return 0;
@@ -560,8 +709,56 @@ static __always_inline void ends__of_sock(struct socket_ends *ends, struct sock 
 	ends->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
 }
 
+static __always_inline void socket__mark(struct sock *sk)
+{
+	bpf_sk_storage_get(&tls_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
+/* Bytes that the task moves outside of a call may be those of a session without a socket. */
+static __always_inline int socket__moved_alone(struct sock *sk, struct task_struct *task,
+					       struct call_stack *calls, int bytes, bool sent)
+{
+	struct session_key key = {.tgid = task->tgid};
+	struct session *known, fresh = {};
+	struct stash *stash;
+
+	/* It carries one already. */
+	if (bpf_sk_storage_get(&tls_sockets, sk, NULL, 0))
+		return 0;
+	fresh.cookie = bpf_get_socket_cookie(sk);
+	if (calls->receipt.used && calls->receipt.cookie == fresh.cookie) {
+		socket__mark(sk);
+		return 0;
+	}
+	if (!sent) {
+		calls->receipt.cookie = fresh.cookie;
+		ends__of_sock(&calls->receipt.ends, sk);
+		calls->receipt.bytes = bytes;
+		calls->receipt.used = 0;
+		return 0;
+	}
+	stash = bpf_task_storage_get(&tls_stashes, task, NULL, 0);
+	if (!stash || !stash->session)
+		return 0;
+	key.session = stash->session;
+	known = bpf_map_lookup_elem(&tls_sessions, &key);
+	if (!records__take(stash->records, stash->bytes, bytes, known && known->followed))
+		return 0;
+	stash->session = 0;
+	if (known && known->cookie)
+		return 0;
+	ends__of_sock(&fresh.ends, sk);
+	fresh.followed = known && known->followed;
+	bpf_map_update_elem(&tls_sessions, &key, &fresh, BPF_ANY);
+	socket__mark(sk);
+	known = bpf_map_lookup_elem(&tls_sessions, &key);
+	if (known)
+		session__tell(known, PAYLOAD_SENT, FROM_STASH, stash->bytes, stash->kept);
+	return 0;
+}
+
 /* Bytes that the task moves on a socket while it is in a call are that call's session. */
-static __always_inline int socket__moved(struct sock *sk, int bytes)
+static __always_inline int socket__moved(struct sock *sk, int bytes, bool sent)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct session_key key = {.tgid = task->tgid};
@@ -571,16 +768,20 @@ static __always_inline int socket__moved(struct sock *sk, int bytes)
 	struct call *call;
 	__u32 last;
 
-	calls = bpf_task_storage_get(&tls_calls, task, NULL, 0);
-	if (!calls || !calls->depth || bytes <= 0 || sk->sk_protocol != IPPROTO_TCP)
+	if (bytes <= 0 || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
-	user = (struct pt_regs *)bpf_task_pt_regs(task);
-	calls = stack__at(task, BPF_CORE_READ(user, sp), 0);
+	calls = bpf_task_storage_get(&tls_calls, task, NULL, 0);
 	if (!calls)
 		return 0;
+	if (calls->depth) {
+		user = (struct pt_regs *)bpf_task_pt_regs(task);
+		calls = stack__at(task, BPF_CORE_READ(user, sp), 0);
+		if (!calls)
+			return 0;
+	}
 	last = calls->depth - 1;
 	if (last >= CALLS_MAX)
-		return 0;
+		return socket__moved_alone(sk, task, calls, bytes, sent);
 	call = &calls->calls[last];
 	key.session = call->session;
 	fresh.cookie = bpf_get_socket_cookie(sk);
@@ -593,33 +794,33 @@ static __always_inline int socket__moved(struct sock *sk, int bytes)
 	fresh.followed = call->function == TLS_HANDSHAKE ||
 			 !BPF_CORE_READ((struct tcp_sock *)sk, bytes_received);
 	bpf_map_update_elem(&tls_sessions, &key, &fresh, BPF_ANY);
-	bpf_sk_storage_get(&tls_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	socket__mark(sk);
 	return 0;
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(text_sent, struct sock *sk, int bytes, int flags)
 {
-	return socket__moved(sk, bytes);
+	return socket__moved(sk, bytes, true);
 }
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(text_received, struct sock *sk, int bytes, int flags)
 {
-	return socket__moved(sk, bytes);
+	return socket__moved(sk, bytes, false);
 }
 
 SEC("fexit/tcp_sendmsg")
 int BPF_PROG(text_sent_fexit, struct sock *sk, struct msghdr *message, size_t size, int bytes)
 {
-	return socket__moved(sk, bytes);
+	return socket__moved(sk, bytes, true);
 }
 
 SEC("fexit/tcp_recvmsg")
 int BPF_PROG(text_received_fexit, struct sock *sk, struct msghdr *message, size_t size, int flags,
 	     int *address_size, int bytes)
 {
-	return socket__moved(sk, bytes);
+	return socket__moved(sk, bytes, false);
 }
 
 SEC("tp_btf/inet_sock_set_state")

@@ -17,6 +17,7 @@ enum tls_function {
 	TLS_HANDSHAKE, /* moves bytes of the socket, but no text */
 	TLS_SHUTDOWN,  /* this end has said all */
 	TLS_FREE,      /* the session's address may become another one's */
+	TLS_NEW,       /* session *new(context): from now on all of it is seen */
 };
 
 /* A file by what the kernel calls it: an inode's number is reused, with another generation. */

@@ -32,7 +32,7 @@ struct Function {
   tls_function kind;
   bool returns;  // what it returns is of interest
 };
-constexpr std::array<Function, 7> functions = {{
+constexpr std::array<Function, 8> functions = {{
     {"SSL_read", TLS_READ, true},
     {"SSL_write", TLS_WRITE, true},
     {"SSL_read_ex", TLS_READ_EX, true},
@@ -40,6 +40,7 @@ constexpr std::array<Function, 7> functions = {{
     {"SSL_do_handshake", TLS_HANDSHAKE, true},
     {"SSL_shutdown", TLS_SHUTDOWN, false},
     {"SSL_free", TLS_FREE, false},
+    {"SSL_new", TLS_NEW, true},
 }};
 
 struct EndElf {

@@ -333,25 +333,74 @@ def test_a_program_with_the_library_linked_in_is_joined_at_its_next_request(star
         harness.end_process(process)
 
 
-def test_calls_of_sessions_without_a_socket_are_counted(start, nginx):
+def test_sessions_that_their_programs_carry_to_the_socket_are_seen(start, certificate):
+    """asyncio gives its library bytes, not sockets."""
+    port = harness.free_port()
     tracing = start(plugins=["tracing"])
     probed(tracing)
-    program = textwrap.dedent(f"""
+    server = textwrap.dedent(f"""
         import asyncio, ssl
-        async def ask():
-            reader, writer = await asyncio.open_connection(
-                "127.0.0.1", {nginx.port}, ssl=ssl._create_unverified_context())
-            writer.write(b"GET /asyncio HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n")
-            assert b"/asyncio" in await reader.read()
-        asyncio.run(ask())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain({str(certificate[0])!r}, {str(certificate[1])!r})
+        async def serve(reader, writer):
+            while head := await reader.readuntil(b"\\r\\n\\r\\n"):
+                path = head.split()[1]
+                writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n%s" % (len(path), path))
+        async def run():
+            await (await asyncio.start_server(serve, "127.0.0.1", {port}, ssl=context)).serve_forever()
+        asyncio.run(run())
     """)
-    subprocess.run([sys.executable, "-c", program], check=True)
-    harness.wait_until(lambda: tracing.query(
-        "SELECT 1 FROM http_requests WHERE tls AND role = 'server' AND path = '/asyncio'"), 10,
-        "the server's part")
-    assert tracing.query("SELECT 1 FROM http_requests WHERE tls AND role = 'client'") == []
-    harness.wait_until(lambda: tracing.metrics().sum(
-        "trivet_tracing_tls_calls_lost_total", reason="socket unknown") >= 2, 5, "the calls are counted")
+    client = textwrap.dedent(f"""
+        import asyncio, ssl
+        context = ssl._create_unverified_context()
+        async def ask(name):
+            reader, writer = await asyncio.open_connection("127.0.0.1", {port}, ssl=context)
+            for i in range(10):
+                path = f"/{{name}}/{{i}}".encode()
+                writer.write(b"GET %s HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n" % path)
+                answer = await reader.readuntil(path)
+            writer.close()
+        async def run():
+            await asyncio.gather(*(ask(name) for name in "abcd"))
+        asyncio.run(run())
+    """)
+    process = subprocess.Popen([sys.executable, "-c", server], stderr=subprocess.DEVNULL)
+    try:
+        harness.wait_until(lambda: listens(port), 10, "the server listens")
+        subprocess.run([sys.executable, "-c", client], check=True, stderr=subprocess.DEVNULL)
+        rows = tracing.requests("http_requests", port, "tls", 40)
+        expected = sorted(f"/{name}/{i}" for name in "abcd" for i in range(10))
+        for role in ("client", "server"):
+            assert sorted(row["path"] for row in rows[role]) == expected
+            assert all(row["response_body"] == row["path"] for row in rows[role])
+            assert {row["tls_version"] for row in rows[role]} == {"1.3"}
+            assert {row["process"] for row in rows[role]} == {"python3"}
+        # No two connections were taken for one another.
+        for row in rows["client"]:
+            twin, = (r for r in rows["server"] if r["path"] == row["path"])
+            assert twin["peer_port"] == row["local_port"]
+    finally:
+        harness.end_process(process)
+
+
+def test_requests_of_node_are_those_that_it_made(start, nginx):
+    tracing = start(plugins=["tracing"])
+    program = f"""
+        const https = require("https");
+        const agent = new https.Agent({{keepAlive: true, maxSockets: 1, rejectUnauthorized: false}});
+        let left = 10;
+        function ask() {{
+          https.get({{port: {nginx.port}, path: `/node/${{left}}`, agent}}, (answer) => {{
+            answer.resume();
+            answer.on("end", () => {{ if (--left) ask(); else process.exit(0); }});
+          }});
+        }}
+        setTimeout(ask, {int(2000 * harness.SCALE)});
+    """
+    subprocess.run(["node", "-e", program], check=True)
+    rows = tracing.requests("http_requests", nginx.port, "tls", 10)
+    for role in ("client", "server"):
+        assert sorted(told(rows[role])) == sorted(("GET", f"/node/{i}", 200) for i in range(1, 11))
 
 
 def test_executables_that_are_excepted_are_not_seen(start, nginx):
