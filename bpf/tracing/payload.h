@@ -59,7 +59,10 @@ struct socket_payload_event {
 	__u32 captured_bytes; /* fewer where the rest of a long message is not wanted */
 	__u8 direction;	      /* enum payload_direction */
 	__u8 flags;	      /* enum payload_flags */
-	__u16 reserved;
+	/* 1: text above TLS, taken from a call of header.task. Its sequence numbers count text, and
+	   tcp_ack is what this end had said or read by then. */
+	__u8 above_tls;
+	__u8 reserved;
 };
 TRIVET_EVENT(socket_payload_event, 128, 128, 1);
 

@@ -220,9 +220,6 @@ Result<void> check_programs(bpf_object* object, const ObjectSpec& spec) {
 void CloseObject::operator()(bpf_object* object) const {
   bpf_object__close(object);
 }
-void DestroyLink::operator()(bpf_link* link) const {
-  bpf_link__destroy(link);
-}
 
 Loader::Loader() : cpus_(read_cpu_groups()) {
   silence_libbpf();
@@ -311,8 +308,12 @@ Result<void> Loader::keep_lanes(bpf_object* object) {
 
 Result<LinkPtr> Loader::attach(bpf_object* object, const std::string& name) {
   bpf_program* program = bpf_object__find_program_by_name(object, name.c_str());
-  // Each pass over an iterator makes its own link.
+  // Each pass over an iterator makes its own link, and so does each file that is probed.
   if (is_iterator(program)) return LinkPtr();
+  if (is_probe(program)) {
+    if (auto tried = try_probe(program); !tried) return std::move(tried).error();
+    return LinkPtr();
+  }
   bpf_link* link = nullptr;
   LibbpfLog log;
   if (attaches_to_cgroup(program)) {
@@ -367,6 +368,21 @@ Result<void> Loader::retarget(AttachedObject& object, const std::string& hook,
   return {};
 }
 
+Result<std::vector<Probe>> Loader::probe_file(const AttachedObject& object, const std::string& hook,
+                                              int file, std::span<const ProbePlace> places) const {
+  std::vector<Probe> probes;
+  bool known = false;
+  for (const Attachment& attachment : object.attachments) {
+    if (attachment.hook != hook || !is_probe(attachment.program)) continue;
+    known = true;
+    if (auto done = attach_probe(attachment.program, file, places, probes); !done) {
+      return std::move(done).error();
+    }
+  }
+  if (!known) return Error{"no probe serves hook " + hook, ENOENT};
+  return probes;
+}
+
 std::vector<AttachedProgram> AttachedObject::programs() const {
   std::vector<AttachedProgram> borrowed;
   for (const Attachment& attachment : attachments) {
@@ -399,6 +415,7 @@ Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const 
   bpf_object__for_each_program(program, object->get()) {
     bool load = std::find(wanted.begin(), wanted.end(), bpf_program__name(program)) != wanted.end();
     bpf_program__set_autoload(program, load);
+    prepare_probe(program);
   }
   {
     LibbpfLog log;
@@ -420,8 +437,8 @@ Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const 
     } else {
       auto link = attach(attached.object.get(), name);
       if (!link) return std::move(link).error();
-      if (!*link) continue;
-      one.links.emplace(bpf_program__section_name(one.program), std::move(*link));
+      if (!*link && !is_probe(one.program)) continue;
+      if (*link) one.links.emplace(bpf_program__section_name(one.program), std::move(*link));
     }
     attached.attachments.push_back(std::move(one));
   }

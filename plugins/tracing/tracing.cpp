@@ -6,6 +6,7 @@
 #include <cmath>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "tracing/protocols.h"
@@ -13,9 +14,6 @@
 namespace trivet::tracing {
 namespace {
 
-// Beyond the body that is kept: heads and chunk framing, and requests that are sent before their
-// answers.
-constexpr std::uint32_t run_allowance_bytes = 256 << 10;
 // Far more than comes before a verdict does; half the lane, as a loopback connection is told by
 // both ends.
 constexpr std::uint32_t open_bytes = 16 << 20;
@@ -73,7 +71,7 @@ Result<void> Tracing::configure(const Config& config) {
   if (auto done = read_database(read, "postgresql", options.postgresql, true); !done) return done;
   if (auto done = read_database(read, "mysql", options.mysql, true); !done) return done;
   if (auto done = read_plain(read, "dns", options.dns); !done) return done;
-  if (auto done = read_plain(read, "tls", options.tls); !done) return done;
+  if (auto done = read_tls(read, options.tls, options.tls_text); !done) return done;
   if (auto done = read.finish(); !done) return done;
 
   memory_limit_ = static_cast<std::size_t>(memory_limit);
@@ -96,17 +94,21 @@ std::vector<ObjectSpec> Tracing::objects() const {
            {.name = "close", .tiers = {{"tp_btf", {"socket_closed"}}}, .required = false}},
       .config = {},
       .map_sizes = {}};
-  return {payload.with_config(payload_config{
+  std::vector<ObjectSpec> objects = {payload.with_config(payload_config{
       .run_bytes = static_cast<__u32>(options_.http.body_limit) + run_allowance_bytes,
       .open_bytes = std::max(
           open_bytes, static_cast<std::uint32_t>(options_.http.body_limit) + run_allowance_bytes),
       .datagrams = options_.dns.enabled})};
+  if (options_.tls_text.enabled) objects.push_back(TlsText::object(options_));
+  return objects;
 }
 
 Result<void> Tracing::start(Host& host) {
   if (!anything_enabled(options_)) return {};
   host_ = &host;
-  connections_ = std::make_unique<Connections>(options_, ConnectionLimits{}, memory_limit_, *this);
+  shared_ = {};
+  shared_.budget.limit_bytes = memory_limit_;
+  connections_ = std::make_unique<Connections>(options_, ConnectionLimits{}, shared_, *this);
   datagrams_ =
       std::make_unique<Datagrams>(std::min(options_.request_timeout_ns, datagram_timeout_ns),
                                   [this](DnsRequest record) { publish(std::move(record)); });
@@ -115,7 +117,9 @@ Result<void> Tracing::start(Host& host) {
       std::make_unique<RequestMetrics>(host.metrics(), *services_, options_.http.max_routes);
   connection_records_ = std::make_unique<ConnectionRecords>(host, *services_);
   host.on<socket_payload_event>([this](const Event<socket_payload_event>& event) {
-    if (event.data.flags & PAYLOAD_DATAGRAM) {
+    if (event.data.above_tls) {
+      if (tls_text_) tls_text_->on_text(event, text_of(event.tail));
+    } else if (event.data.flags & PAYLOAD_DATAGRAM) {
       const std::string_view bytes = text_of(event.tail).substr(0, event.data.captured_bytes);
       if (options_.dns.enabled) datagrams_->on_datagram(event.data, bytes);
     } else {
@@ -129,13 +133,19 @@ Result<void> Tracing::start(Host& host) {
       connections_->on_owner(event.data, event.process);
     }
   });
-  host.on<socket_close_event>(
-      [this](const Event<socket_close_event>& event) { connections_->on_close(event.data); });
+  host.on<socket_close_event>([this](const Event<socket_close_event>& event) {
+    connections_->on_close(event.data);
+    if (tls_text_) tls_text_->on_close(event.data);
+  });
+  host.on<tls_file_event>([this](const Event<tls_file_event>& event) {
+    if (tls_text_) tls_text_->on_file(event.data);
+  });
   host.on<socket_state_event>(
       [this](const Event<socket_state_event>& event) { connection_records_->on_socket(event); });
   host.every(std::chrono::milliseconds(100), [this] { tick(); });
 
-  auto object = host.attach(objects().front());
+  const auto specs = objects();
+  auto object = host.attach(specs.front());
   if (!object) {
     stop();
     return std::move(object).error();
@@ -147,10 +157,22 @@ Result<void> Tracing::start(Host& host) {
     return std::move(verdicts).error();
   }
   verdicts_ = *verdicts;
+  if (specs.size() > 1) start_tls_text(specs.back());
   return {};
 }
 
+// Where it cannot be had, handshakes are told all the same.
+void Tracing::start_tls_text(const ObjectSpec& spec) {
+  tls_text_ = std::make_unique<TlsText>(
+      options_, shared_, *host_, [this](AnyRequest request) { publish(std::move(request)); });
+  auto started = tls_text_->start(spec);
+  if (started) return;
+  host_->log().warning("what is inside TLS is not seen", {{"error", started.error().to_string()}});
+  tls_text_.reset();
+}
+
 void Tracing::stop() noexcept {
+  tls_text_.reset();
   object_.reset();
   verdicts_ = nullptr;
   connections_.reset();
@@ -164,6 +186,9 @@ void Tracing::stop() noexcept {
 void Tracing::publish(AnyRequest request) {
   std::visit(
       [this](auto& record) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(record)>, TlsHandshake>) {
+          if (tls_text_) tls_text_->on_handshake(record);
+        }
         request_metrics_->observe(record);
         host_->publish(std::move(record));
       },
@@ -193,14 +218,14 @@ void Tracing::refused(const char* action, const Error& error) {
 void Tracing::tick() {
   connections_->tick(host_->now_ns());
   datagrams_->tick(host_->now_ns());
+  if (tls_text_) tls_text_->tick(host_->now_ns());
 
   Metrics& metrics = host_->metrics();
   const ConnectionCounts& counts = connections_->counts();
-  const Shared& shared = connections_->shared();
   metrics.gauge("trivet_tracing_connections", "TCP connections that are followed")
       .set(static_cast<double>(connections_->size()));
   metrics.gauge("trivet_tracing_memory_bytes", "Memory held for connections, about")
-      .set(static_cast<double>(connections_->shared().budget.used_bytes));
+      .set(static_cast<double>(shared_.budget.used_bytes));
   const auto follow = [&](const char* name, const char* help, std::uint64_t total) {
     metrics.counter(name, help).follow(static_cast<double>(total));
   };
@@ -215,20 +240,20 @@ void Tracing::tick() {
     metrics
         .counter("trivet_tracing_gaps_total", "Holes in a direction that hide where messages begin",
                  reason)
-        .follow(static_cast<double>(shared.gaps[i]));
+        .follow(static_cast<double>(shared_.gaps[i]));
     metrics.counter("trivet_tracing_gap_bytes_total", "Bytes missing in those holes", reason)
-        .follow(static_cast<double>(shared.gap_bytes[i]));
+        .follow(static_cast<double>(shared_.gap_bytes[i]));
   }
   follow("trivet_tracing_parse_errors_total", "Connections given up for malformed messages",
-         shared.parse_errors);
+         shared_.parse_errors);
   const auto degraded = [&](const char* kept, std::uint64_t total) {
     metrics
         .counter("trivet_tracing_degraded_total", "Exchanges of which less was kept to save memory",
                  {{"kept", kept}})
         .follow(static_cast<double>(total));
   };
-  degraded("heads", shared.budget.without_bodies);
-  degraded("sizes", shared.budget.sizes_only);
+  degraded("heads", shared_.budget.without_bodies);
+  degraded("sizes", shared_.budget.sizes_only);
   follow("trivet_tracing_unowned_total", "Records whose process did not become known",
          counts.unowned + datagrams_->counts().unowned);
   follow("trivet_tracing_deferred_lost_total", "Segments to listeners that no connection claimed",

@@ -349,7 +349,8 @@ Tally converse(std::string_view protocol, std::size_t requests, Random& random, 
   options.postgresql.enabled = protocol == "postgresql";
   options.mysql.enabled = protocol == "mysql";
   options.dns.enabled = protocol == "dns";
-  Connections connections(options, ConnectionLimits{}, 128 << 20, judge);
+  Shared shared;
+  Connections connections(options, ConnectionLimits{}, shared, judge);
   std::uint64_t now_ns = second;
   std::uint64_t cookie = 0;
   while (tally.asked < requests) {

@@ -6,9 +6,11 @@
 #pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)
 
 struct __sk_buff;
+struct address_space;
 struct bpf_dynptr;
 struct bpf_iter__task;
 struct bpf_iter__task_file;
+struct bpf_iter__task_vma;
 struct bpf_iter_meta;
 struct bpf_sock;
 struct bpf_sock_addr;
@@ -69,6 +71,7 @@ struct nsproxy;
 struct open_how;
 struct optimistic_spin_queue;
 struct path;
+struct percpu_counter;
 struct percpu_ref;
 struct percpu_ref_data;
 struct pid;
@@ -76,6 +79,7 @@ struct pid_namespace;
 struct pt_regs;
 struct qspinlock;
 struct qstr;
+struct ratelimit_state;
 struct raw_spinlock;
 struct refcount_struct;
 struct request;
@@ -107,7 +111,9 @@ struct udphdr;
 struct unix_address;
 struct unix_sock;
 struct upid;
+struct user_struct;
 struct vfsmount;
+struct vm_area_struct;
 
 typedef signed char __s8;
 typedef unsigned char __u8;
@@ -119,6 +125,7 @@ typedef long long int __s64;
 typedef long long unsigned int __u64;
 typedef __u8 u8;
 typedef __u16 u16;
+typedef __s32 s32;
 typedef __u32 u32;
 typedef __s64 s64;
 typedef __u64 u64;
@@ -242,6 +249,7 @@ typedef struct seqcount_spinlock seqcount_spinlock_t;
 
 struct task_struct {
 	struct thread_info thread_info;
+	void *stack;
 	unsigned int flags;
 	struct mm_struct *mm;
 	int exit_code;
@@ -261,6 +269,16 @@ struct task_struct {
 	kuid_t loginuid;
 	u64 self_exec_id;
 	struct css_set *cgroups;
+};
+
+struct ratelimit_state {
+	raw_spinlock_t lock;
+	int interval;
+	int burst;
+	atomic_t rs_n_left;
+	atomic_t missed;
+	unsigned int flags;
+	long unsigned int begin;
 };
 
 typedef __s64 time64_t;
@@ -325,6 +343,15 @@ struct pt_regs {
 	};
 };
 
+typedef long unsigned int vm_flags_t;
+
+struct percpu_counter {
+	raw_spinlock_t lock;
+	s64 count;
+	struct list_head list;
+	s32 *counters;
+};
+
 typedef struct {
 	long unsigned int flags;
 } mm_context_t;
@@ -342,6 +369,18 @@ struct mm_struct {
 		struct task_struct *owner;
 		struct file *exe_file;
 	};
+};
+
+struct vm_area_struct {
+	union {
+		struct {
+			long unsigned int vm_start;
+		};
+	};
+	union {
+		const vm_flags_t vm_flags;
+	};
+	struct file *vm_file;
 };
 
 typedef struct {
@@ -382,6 +421,11 @@ typedef struct {
 	gid_t val;
 } kgid_t;
 
+struct address_space {
+	struct inode *host;
+	long unsigned int flags;
+};
+
 struct upid {
 	int nr;
 	struct pid_namespace *ns;
@@ -406,6 +450,7 @@ struct cred {
 	kgid_t fsgid;
 	kernel_cap_t cap_permitted;
 	kernel_cap_t cap_effective;
+	struct user_struct *user;
 	struct group_info *group_info;
 };
 
@@ -509,6 +554,7 @@ struct inode {
 	time64_t i_ctime_sec;
 	u32 i_mtime_nsec;
 	u32 i_ctime_nsec;
+	u32 i_generation;
 };
 
 struct super_block {
@@ -534,6 +580,17 @@ struct cgroup {
 	struct cgroup_bpf bpf;
 };
 
+struct user_struct {
+	refcount_t __count;
+	struct percpu_counter epoll_watches;
+	long unsigned int unix_inflight;
+	atomic_long_t pipe_bufs;
+	struct hlist_node uidhash_node;
+	kuid_t uid;
+	atomic_long_t locked_vm;
+	struct ratelimit_state ratelimit;
+};
+
 struct group_info {
 	refcount_t usage;
 	int ngroups;
@@ -546,6 +603,7 @@ struct percpu_ref_data {
 
 struct seq_file {
 	size_t size;
+	size_t from;
 	size_t count;
 	loff_t index;
 	const struct file *file;
@@ -566,6 +624,7 @@ struct kernfs_node {
 };
 
 struct linux_binprm {
+	struct vm_area_struct *vma;
 	struct mm_struct *mm;
 	struct file *executable;
 	struct file *file;
@@ -772,6 +831,7 @@ struct io_ring_ctx {
 	struct {
 		struct io_file_table file_table;
 	};
+	struct user_struct *user;
 };
 
 typedef u64 io_req_flags_t;
@@ -890,6 +950,18 @@ struct bpf_iter__task_file {
 	u32 fd;
 	union {
 		struct file *file;
+	};
+};
+
+struct bpf_iter__task_vma {
+	union {
+		struct bpf_iter_meta *meta;
+	};
+	union {
+		struct task_struct *task;
+	};
+	union {
+		struct vm_area_struct *vma;
 	};
 };
 

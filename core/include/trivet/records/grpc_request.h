@@ -13,6 +13,7 @@ namespace trivet {
 #define TRIVET_GRPC_REQUEST_COLUMNS(X, R)                                                         \
   TRIVET_SUBJECT_COLUMNS(X, R)                                                                    \
   TRIVET_ENDPOINT_COLUMNS(X, R)                                                                   \
+  TRIVET_TLS_COLUMNS(X, R)                                                                        \
   X(R, std::string, service, none, always, "rpc.service", "Service, with its package")            \
   X(R, std::string, method, none, always, "rpc.method", "Method")                                 \
   X(R, std::string, kind, none, detail, "",                                                       \

@@ -13,6 +13,7 @@ namespace trivet {
 #define TRIVET_HTTP_REQUEST_COLUMNS(X, R)                                                         \
   TRIVET_SUBJECT_COLUMNS(X, R)                                                                    \
   TRIVET_ENDPOINT_COLUMNS(X, R)                                                                   \
+  TRIVET_TLS_COLUMNS(X, R)                                                                        \
   X(R, std::string, version, none, detail, "network.protocol.version",                            \
     "HTTP version: 1.0, 1.1 or 2")                                                                \
   X(R, std::string, method, none, always, "http.request.method", "Method")                        \

@@ -18,6 +18,14 @@
     "The other end's address")                                                           \
   X(R, std::uint16_t, peer_port, none, always, "network.peer.port", "The other end's port")
 
+// What those have that may be text above TLS: what is known of the handshake of the same socket.
+#define TRIVET_TLS_COLUMNS(X, R)                                       \
+  X(R, bool, tls, none, detail, "", "Whether it travelled inside TLS") \
+  X(R, std::string, tls_version, none, detail, "tls.protocol.version", \
+    "Version of TLS; empty where the handshake was not seen")          \
+  X(R, std::string, tls_cipher, none, detail, "tls.cipher",            \
+    "Cipher suite; empty where the handshake was not seen")
+
 // What those have that a stream of HTTP/2 carries.
 #define TRIVET_STREAM_COLUMNS(X, R)                               \
   X(R, std::optional<std::uint32_t>, stream, none, detail, "",    \
