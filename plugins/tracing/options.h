@@ -44,6 +44,7 @@ struct PlainOptions {
 
 struct Options {
   std::uint64_t request_timeout_ns = 60'000'000'000;
+  bool unix_sockets = false;
   HttpOptions http;
   DatabaseOptions redis;
   DatabaseOptions postgresql;
