@@ -19,8 +19,10 @@ constexpr std::size_t deferred_max_bytes = 4 << 20;
 // A silent connection without outstanding requests is forgotten: its close may have been lost.
 constexpr std::uint64_t silence_ns = 600'000'000'000;
 
+// Unix sockets have none.
 IpAddress address(const std::uint8_t (&bytes)[16]) {
-  return IpAddress::v6(bytes);
+  const bool any = std::ranges::any_of(bytes, [](std::uint8_t byte) { return byte != 0; });
+  return any ? IpAddress::v6(bytes) : IpAddress();
 }
 
 // Memory of a record that waits, about: what bodies and long texts make of it.

@@ -333,6 +333,7 @@ void Conversation::on_end(Side& own, const Stamp& stamp) {
 void Conversation::request_begins(const Stamp& stamp) {
   Side& answers = side(Party::server);
   const bool turn = after(stamp.ack, last_request_ack_);
+  if (quiet_) half_way_ = false;
   if (dialogue_->outstanding()) {
     (turn ? streams_ : batches_) = true;
     if (turn) clean_turns_ = 0;
@@ -347,7 +348,6 @@ void Conversation::request_begins(const Stamp& stamp) {
     dialogue_->restart(Party::server);
     if (quiet_) {
       trusted_ = true;
-      half_way_ = false;
       forget_habits();
     }
   }

@@ -72,6 +72,8 @@ class Conversation {
   bool in_step(Party party) const { return !finished_ && !side(party).lost; }
   bool answers_ended() const { return answers_ended_; }
   bool was_reset() const { return reset_; }
+  // Whether requests from before it was joined may still be unanswered.
+  bool half_way() const { return half_way_; }
   // Why what is unanswered stays so once the server has said all, or the socket is closed.
   const char* ending(const char* otherwise) const { return reset_ ? "reset" : otherwise; }
   std::uint64_t last_activity_ns() const { return last_activity_ns_; }

@@ -41,6 +41,7 @@ class ExchangeDialogue : public Dialogue {
     e.request_first_ns = time_ns;
     e.record.time = Time{time_ns};
     e.record.role = link_.role();
+    e.record.assumed = link_.half_way();
     Budget& budget = link_.shared().budget;
     e.keep = budget.keep();
     if (e.keep == Keep::heads) ++budget.without_bodies;

@@ -62,6 +62,7 @@ inline constexpr std::uint32_t run_allowance_bytes = 256 << 10;
 
 struct Options {
   std::uint64_t request_timeout_ns = 60'000'000'000;
+  bool unix_sockets = false;
   HttpOptions http;
   DatabaseOptions redis;
   DatabaseOptions postgresql;

@@ -63,6 +63,7 @@ Result<void> Tracing::configure(const Config& config) {
   read.known("enabled");
   read.range("memory_limit", memory_limit, 1 << 20, std::int64_t{1} << 40);
   read("request_timeout", request_timeout);
+  read("unix_sockets", options.unix_sockets);
   if (!read.failed() && !(request_timeout >= 1 && request_timeout <= 86400)) {
     read.fail("request_timeout", Error{"request_timeout must be from 1 to 86400 seconds"});
   }
@@ -94,13 +95,21 @@ std::vector<ObjectSpec> Tracing::objects() const {
            {.name = "close", .tiers = {{"tp_btf", {"socket_closed"}}}, .required = false}},
       .config = {},
       .map_sizes = {}};
-  std::vector<ObjectSpec> objects = {payload.with_config(payload_config{
+  ObjectSpec streams{.name = "unix_streams",
+                     .hooks = {{.name = "unix_streams",
+                                .tiers = {{"tp_btf", {"unix_sent", "unix_received"}},
+                                          {"fexit", {"unix_sent_fexit", "unix_received_fexit"}}}}},
+                     .config = {},
+                     .map_sizes = {}};
+  const payload_config limits{
       .run_bytes = static_cast<__u32>(options_.http.body_limit) + run_allowance_bytes,
       .open_bytes = std::max(
           open_bytes, static_cast<std::uint32_t>(options_.http.body_limit) + run_allowance_bytes),
-      .datagrams = options_.dns.enabled})};
-  if (options_.tls_text.enabled) objects.push_back(TlsText::object(options_));
-  return objects;
+      .datagrams = options_.dns.enabled};
+  std::vector<ObjectSpec> specs = {payload.with_config(limits)};
+  if (options_.unix_sockets) specs.push_back(streams.with_config(limits));
+  if (options_.tls_text.enabled) specs.push_back(TlsText::object(options_));
+  return specs;
 }
 
 Result<void> Tracing::start(Host& host) {
@@ -144,20 +153,32 @@ Result<void> Tracing::start(Host& host) {
       [this](const Event<socket_state_event>& event) { connection_records_->on_socket(event); });
   host.every(std::chrono::milliseconds(100), [this] { tick(); });
 
-  const auto specs = objects();
-  auto object = host.attach(specs.front());
-  if (!object) {
-    stop();
-    return std::move(object).error();
+  const std::vector<ObjectSpec> specs = objects();
+  auto attached = attach(specs.front(), "verdicts");
+  if (attached && options_.unix_sockets) {
+    attached = attach(specs[1], "unix_verdicts");
+    if (attached) attached = tell_attached();
   }
-  object_ = std::move(object).value();
-  auto verdicts = object_->map("verdicts");
-  if (!verdicts) {
+  if (!attached) {
     stop();
-    return std::move(verdicts).error();
+    return std::move(attached).error();
   }
-  verdicts_ = *verdicts;
-  if (specs.size() > 1) start_tls_text(specs.back());
+  if (options_.tls_text.enabled) start_tls_text(specs.back());
+  return {};
+}
+
+Result<void> Tracing::tell_attached() {
+  auto attached = attached_.back().object->map("unix_attached");
+  if (!attached) return std::move(attached).error();
+  return TypedMap<__u32, __u64>(**attached).update(0, host_->now_ns());
+}
+
+Result<void> Tracing::attach(const ObjectSpec& spec, const char* verdicts) {
+  auto object = host_->attach(spec);
+  if (!object) return std::move(object).error();
+  auto map = (*object)->map(verdicts);
+  if (!map) return std::move(map).error();
+  attached_.push_back({std::move(object).value(), *map});
   return {};
 }
 
@@ -173,8 +194,7 @@ void Tracing::start_tls_text(const ObjectSpec& spec) {
 
 void Tracing::stop() noexcept {
   tls_text_.reset();
-  object_.reset();
-  verdicts_ = nullptr;
+  attached_.clear();
   connections_.reset();
   datagrams_.reset();
   connection_records_.reset();
@@ -196,15 +216,18 @@ void Tracing::publish(AnyRequest request) {
 }
 
 void Tracing::decide(std::uint64_t cookie, payload_verdict verdict) {
-  if (!verdicts_) return;
-  auto done = TypedMap<__u64, __u32>(*verdicts_).update(cookie, verdict);
-  if (!done) refused("written", done.error());
+  // No two sockets have the same cookie: an entry for one of another kind is never looked up.
+  for (const Attached& each : attached_) {
+    auto done = TypedMap<__u64, __u32>(*each.verdicts).update(cookie, verdict);
+    if (!done) refused("written", done.error());
+  }
 }
 
 void Tracing::forget(std::uint64_t cookie) {
-  if (!verdicts_) return;
-  auto done = TypedMap<__u64, __u32>(*verdicts_).erase(cookie);
-  if (!done) refused("erased", done.error());
+  for (const Attached& each : attached_) {
+    auto done = TypedMap<__u64, __u32>(*each.verdicts).erase(cookie);
+    if (!done) refused("erased", done.error());
+  }
 }
 
 // Without its verdict a socket costs more than it should, no more: told once, counted always.

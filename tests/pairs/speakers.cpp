@@ -324,7 +324,13 @@ std::unique_ptr<Speaker> make_speaker(std::string_view protocol, Random& random)
 }
 
 Numbers numbers_of(const AnyRequest& record) {
-  return std::visit(Read{}, record);
+  Numbers numbers = std::visit(Read{}, record);
+  std::visit(
+      [&numbers](const auto& told) {
+        if constexpr (requires { told.assumed; }) numbers.assumed = told.assumed;
+      },
+      record);
+  return numbers;
 }
 
 }  // namespace trivet::tracing

@@ -20,6 +20,7 @@ struct bpf_timer;
 struct cgroup;
 struct cgroup_bpf;
 struct cgroup_root;
+struct cgroup_subsys_state;
 struct cred;
 struct css_set;
 struct dentry;
@@ -478,6 +479,13 @@ struct percpu_ref {
 	struct percpu_ref_data *data;
 };
 
+struct cgroup_subsys_state {
+	struct percpu_ref refcnt;
+	int id;
+	unsigned int flags;
+	struct cgroup_subsys_state *parent;
+};
+
 struct path {
 	struct vfsmount *mnt;
 	struct dentry *dentry;
@@ -507,6 +515,7 @@ struct sk_buff {
 	};
 	struct sock *sk;
 	unsigned int len;
+	__u8 peeked: 1;
 	union {
 		struct {
 			__be16 protocol;
@@ -573,6 +582,7 @@ struct cgroup_bpf {
 };
 
 struct cgroup {
+	struct cgroup_subsys_state self;
 	long unsigned int flags;
 	int level;
 	struct kernfs_node *kn;
@@ -990,6 +1000,10 @@ struct bpf_sock_addr {
 	union {
 		struct bpf_sock *sk;
 	};
+};
+
+enum sock_type {
+	SOCK_STREAM = 1,
 };
 
 enum {

@@ -34,13 +34,15 @@
     "HTTP/2: code of the RST_STREAM or GOAWAY that ended it, as CANCEL (RFC 9113, 7)")
 
 // What every such record ends with: whether it is whole, and how long it took.
-#define TRIVET_EXCHANGE_COLUMNS(X, R)                                                     \
-  X(R, std::string, error, none, detail, "error.type",                                    \
-    "Why the exchange is incomplete: reset, closed, timeout, truncated, gap, malformed, " \
-    "capacity, aborted, superseded (docs/tracing.md); empty if it is whole")              \
-  X(R, ::trivet::Duration, request_transfer, nanoseconds, detail, "",                     \
-    "First to last byte of the request")                                                  \
-  X(R, ::trivet::Duration, first_byte, nanoseconds, detail, "",                           \
-    "Last byte of the request to first byte of the response")                             \
-  X(R, ::trivet::Duration, latency, nanoseconds, always, "",                              \
+#define TRIVET_EXCHANGE_COLUMNS(X, R)                                                        \
+  X(R, std::string, error, none, detail, "error.type",                                       \
+    "Why the exchange is incomplete: reset, closed, timeout, truncated, gap, malformed, "    \
+    "capacity, aborted, superseded (docs/tracing.md); empty if it is whole")                 \
+  X(R, bool, assumed, none, detail, "",                                                      \
+    "Joined half-way: earlier requests may have been under way, and the response another's") \
+  X(R, ::trivet::Duration, request_transfer, nanoseconds, detail, "",                        \
+    "First to last byte of the request")                                                     \
+  X(R, ::trivet::Duration, first_byte, nanoseconds, detail, "",                              \
+    "Last byte of the request to first byte of the response")                                \
+  X(R, ::trivet::Duration, latency, nanoseconds, always, "",                                 \
     "First byte of the request to last byte of the response")
