@@ -352,7 +352,7 @@ TEST_CASE("the configuration is checked to the key") {
     CHECK(done.error().to_string().find(row.message) != std::string::npos);
   }
   CHECK(plugin.configure(host.config("enabled = true\n[http]\nbody_limit = 1000")));
-  REQUIRE(plugin.objects().size() == 1);
+  REQUIRE(plugin.objects().size() == 2);
   payload_config config{};
   REQUIRE(plugin.objects()[0].config.size() == sizeof(config));
   std::memcpy(&config, plugin.objects()[0].config.data(), sizeof(config));
@@ -374,7 +374,7 @@ TEST_CASE("a start that the kernel refuses leaves nothing, and a stop can be fol
   host.refuse_attach.reset();
   for (int i = 0; i < 2; ++i) {
     CHECK(plugin.start(host));
-    CHECK(host.attached == 1);
+    CHECK(host.attached == 2);
     plugin.stop();
     CHECK(host.attached == 0);
   }

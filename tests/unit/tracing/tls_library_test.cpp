@@ -45,7 +45,9 @@ TEST_CASE("OpenSSL's functions are where the loader finds them") {
       if (place.cookie != kind) continue;
       CAPTURE(name);
       const void* loaded = ::dlsym(library, name);
-      CHECK(std::memcmp(loaded, in_file.data(), in_file.size()) == 0);
+      // The first byte is a breakpoint while a trivet runs.
+      CHECK(std::memcmp(static_cast<const char*>(loaded) + 1, &in_file[1], in_file.size() - 1) ==
+            0);
       // The distance in memory is that in the file: both lie in the one segment with code.
       CHECK(reinterpret_cast<std::uint64_t>(loaded) - place.offset ==
             reinterpret_cast<std::uint64_t>(::dlsym(library, "SSL_read")) - places->front().offset);
