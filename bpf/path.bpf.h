@@ -26,6 +26,8 @@
 /* Room to build one path in; keep it in map memory, one for each thread that may be inside. */
 struct path_buffer {
 	char data[PATH_TEXT_MAX + PATH_NAME_MAX];
+	/* Of the last path: how many bytes at its end are below the mount that the file is on. */
+	__u32 below;
 };
 
 /* Room for what is read. */
@@ -39,6 +41,7 @@ struct path_walk {
 	struct dentry *dentry;
 	struct vfsmount *mount;
 	__u32 start;
+	__u32 below;	 /* what `start` was when the file's own mount was left */
 	__u32 detached;	 /* no path leads there: a pipe, a memfd */
 	__u32 truncated; /* the path is longer than PATH_TEXT_MAX: its beginning is missing */
 };
@@ -95,6 +98,8 @@ static long path__step(__u32 index, struct path_walk *walk)
 		struct mount *mount = container_of(vfsmount, struct mount, mnt);
 		struct mount *above = BPF_CORE_READ(mount, mnt_parent);
 
+		if (!walk->below)
+			walk->below = walk->start;
 		if (above == mount)
 			return 1;
 		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
@@ -138,24 +143,26 @@ static __always_inline __u32 path__read_detached(struct dentry *dentry, char *ou
 }
 
 /* path__read() for the verifier: a global function is looked at once, not at each call. */
-__noinline __u32 path__write(__u64 path_address, struct path_buffer *buffer, struct path_text *text)
+__noinline __u32 path__write(__u64 dentry_address, __u64 mount, struct path_buffer *buffer,
+			     struct path_text *text)
 {
-	const struct path *path = (const struct path *)path_address;
 	struct path_walk walk = {.buffer = buffer, .start = PATH_TEXT_MAX};
 	static const char deleted[] = " (deleted)";
-	struct dentry *dentry;
+	struct dentry *dentry = (struct dentry *)dentry_address;
 	__u32 length;
 	char *out;
 
 	if (!buffer || !text)
 		return 0;
+	buffer->below = 0;
 	out = text->data;
-	dentry = BPF_CORE_READ(path, dentry);
 	if (!dentry)
 		return 0;
 	walk.dentry = dentry;
-	walk.mount = BPF_CORE_READ(path, mnt);
+	walk.mount = (struct vfsmount *)mount;
 	bpf_loop(PATH_STEPS_MAX, path__step, &walk, 0);
+	if (walk.below)
+		buffer->below = PATH_TEXT_MAX - walk.below;
 	if (walk.detached)
 		return path__read_detached(dentry, out);
 	length = path__copy(&walk, out);
@@ -168,6 +175,8 @@ __noinline __u32 path__write(__u64 path_address, struct path_buffer *buffer, str
 			return 0;
 		bpf_probe_read_kernel(out + length, sizeof(deleted) - 1, deleted);
 		length += sizeof(deleted) - 1;
+		if (buffer->below)
+			buffer->below += sizeof(deleted) - 1;
 	}
 	return length;
 }
@@ -181,7 +190,18 @@ __noinline __u32 path__write(__u64 path_address, struct path_buffer *buffer, str
 static __always_inline __u32 path__read(const struct path *path, struct path_buffer *buffer,
 					char *out)
 {
-	__u32 length = path__write((__u64)path, buffer, (struct path_text *)out);
+	__u32 length =
+		path__write((__u64)BPF_CORE_READ(path, dentry), (__u64)BPF_CORE_READ(path, mnt),
+			    buffer, (struct path_text *)out);
+
+	return length > PATH_TEXT_MAX ? PATH_TEXT_MAX : length;
+}
+
+/* The same within the file system that it is on, whatever is mounted where. */
+static __always_inline __u32 path__read_inner(const struct dentry *dentry,
+					      struct path_buffer *buffer, char *out)
+{
+	__u32 length = path__write((__u64)dentry, 0, buffer, (struct path_text *)out);
 
 	return length > PATH_TEXT_MAX ? PATH_TEXT_MAX : length;
 }

@@ -26,7 +26,11 @@ static __always_inline bool task__in_compat_call(void)
 static __always_inline __u64 call__number(struct pt_regs *regs)
 {
 #ifdef __TARGET_ARCH_x86
-	return (__s32)BPF_CORE_READ(regs, orig_ax);
+	__u64 number = (__s32)BPF_CORE_READ(regs, orig_ax);
+
+	/* Else its sign is lost to older verifiers, which then know no bound. */
+	barrier_var(number);
+	return number;
 #else
 	return BPF_CORE_READ(regs, syscallno);
 #endif

@@ -11,39 +11,14 @@
  */
 #include "lanes.bpf.h"
 #include "security/arguments.bpf.h"
+#include "security/opened.bpf.h"
+#include "security/resolved.bpf.h"
 #include "security/socket.bpf.h"
-#include "security/tail.bpf.h"
 #include "task_changes.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define O_ACCMODE 3
-#define O_WRONLY  1
-#define O_RDWR	  2
-#define O_CREAT	  0100
-#define O_TRUNC	  01000
-#define S_IFMT	  0170000
-#define S_IFSOCK  0140000
-#define S_IFDIR	  0040000
-
 const volatile struct syscalls_config config = {};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_RDONLY_PROG);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct calls_wanted);
-} calls_wanted SEC(".maps");
-
-/* The profiles of a call that some rule could match. */
-static __always_inline __u32 call__wanted(__u32 call)
-{
-	__u32 only = 0;
-	struct calls_wanted *wanted = bpf_map_lookup_elem(&calls_wanted, &only);
-
-	return wanted && call < CALLS_MAX ? wanted->profiles[call] : 0;
-}
 
 /* The argument that a field of the shape names; `none` where it names none. */
 static __always_inline __u64 event__argument(struct syscall_event *event, __u32 field, __u64 none)
@@ -112,7 +87,7 @@ static __always_inline void event__read_open(struct syscall_event *event, __u32 
 		event->open_mode = 0;
 }
 
-/* What the descriptor refers to, if it does; the caller's open_how may have changed since. */
+/* What the descriptor refers to, if it does. */
 static __always_inline struct file *event__read_file(struct syscall_event *event, __u32 shape)
 {
 	struct file *file;
@@ -123,40 +98,46 @@ static __always_inline struct file *event__read_file(struct syscall_event *event
 	else if (event->result >= 0)
 		event->descriptor = event->result;
 	file = file_of(event->descriptor);
-	/* Closed again by another thread, or io_uring's table: the result stands. */
-	if (!file)
-		return NULL;
-	event->file_mode = BPF_CORE_READ(file, f_inode, i_mode);
-	event->inode = BPF_CORE_READ(file, f_inode, i_ino);
-	event->device = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
-	if (shape & CALL_OPENS)
-		event->open_flags = (event->open_flags & ~O_ACCMODE) |
-				    (BPF_CORE_READ(file, f_flags) & O_ACCMODE);
+	if (file)
+		event__set_file(event, shape, file);
+	/* Another thread has closed it by now, or put another in its place: there is what the
+	 * caller wrote. */
+	if ((shape & CALL_OPENS) && event->result >= 0 && (!file || file__is_shared(file)))
+		event->flags |= CALL_FILE_UNKNOWN;
 	return file;
 }
 
-static __always_inline __u32 event__profile(struct syscall_event *event, __u32 shape, __u64 address)
+/* Whether the kernel may have noted where its paths lead. */
+static __always_inline bool shape__has_paths(__u32 shape)
 {
-	__u32 profile = event->result < 0 ? PROFILE_FAILED : 0;
+	return !(shape & CALL_OPENS) &&
+	       (CALL_INDEX(shape, CALL_SECOND_PATH(0)) ||
+		(CALL_INDEX(shape, CALL_PATH(0)) && !(shape & CALL_FIRST_IS_TEXT)));
+}
 
-	if (shape & CALL_OPENS) {
-		if ((event->open_flags & O_ACCMODE) != O_WRONLY)
-			profile |= PROFILE_READ;
-		if (event->open_flags & O_ACCMODE)
-			profile |= PROFILE_WRITE;
-		if ((event->file_mode & S_IFMT) == S_IFDIR)
-			profile |= PROFILE_DIRECTORY;
-	} else if ((shape & CALL_SENDS) && address) {
-		profile |= PROFILE_ADDRESSED;
-	} else if (shape & CALL_PICKS) {
-		bool picked = shape & CALL_RETURNS_DESCRIPTOR
-				      ? (event->file_mode & S_IFMT) == S_IFSOCK
-				      : (__u32)event->arguments[0] == CALL_PICKED_COMMAND;
+static __noinline __u32 tail__add_argument(char *tail, __u32 used, __u64 argument)
+{
+	long size = bpf_probe_read_user_str(tail + tail__bound(used), CALL_PATH_MAX,
+					    (const void *)argument);
 
-		if (picked)
-			profile |= PROFILE_PICKED;
-	}
-	return profile;
+	return size > 0 ? size - 1 : 0;
+}
+
+/* Whether the task's root is not the one that its mounts begin with: chroot(2). */
+static __noinline bool task__has_root_elsewhere(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct dentry *dentry = BPF_CORE_READ(task, fs, root.dentry);
+	struct vfsmount *vfsmount = BPF_CORE_READ(task, fs, root.mnt);
+	struct mount *mount = container_of(vfsmount, struct mount, mnt);
+	struct mount *above = BPF_CORE_READ(mount, mnt_parent);
+
+	if (dentry != BPF_CORE_READ(vfsmount, mnt_root))
+		return true;
+	/* The first mount of all, or one that lies upon its root. */
+	return above != mount &&
+	       (BPF_CORE_READ(mount, mnt_mountpoint) != BPF_CORE_READ(above, mnt.mnt_root) ||
+		BPF_CORE_READ(above, mnt_parent) != above);
 }
 
 /* The two paths as given, and the folders that they start from; bytes in the tail. */
@@ -180,6 +161,9 @@ static __always_inline __u32 event__add_paths(struct call_scratch *scratch, __u3
 			tail__add_base(scratch, tail, used, tail[tail__bound(first)],
 				       event__shaped(event, shape, CALL_PATH_AT(0, -1), AT_FDCWD));
 	used += event->base_size[0];
+	if (!(shape & CALL_OPENS) && (event->text_size[0] || event->text_size[1]) &&
+	    task__has_root_elsewhere())
+		event->flags |= CALL_ROOT_ELSEWHERE;
 	if (event->text_size[1])
 		event->base_size[1] = tail__add_base(
 			scratch, tail, used, tail[tail__bound(second)],
@@ -187,8 +171,10 @@ static __always_inline __u32 event__add_paths(struct call_scratch *scratch, __u3
 	return used + event->base_size[1];
 }
 
-static __always_inline int call__filtered(void)
+static __always_inline int call__filtered(__u32 shape)
 {
+	if (shape__has_paths(shape))
+		resolved__forget();
 	lane__count(LANE_CANDIDATE, syscall_event_id, offered);
 	lane__count(LANE_CANDIDATE, syscall_event_id, filtered);
 	return 0;
@@ -200,19 +186,26 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct call_scratch *scratch = call_scratch();
-	__u32 call = told - 1, wanted = call__wanted(call), shape, used = 0;
+	__u32 wanted = call__wanted(told - 1), shape, used = 0;
+	__u64 call = told - 1;
 	struct syscall_event *event;
 	__u64 address, address_size;
 	struct sock *sk = NULL;
 	struct file *file;
 
-	if (!scratch || call >= CALLS_MAX || !wanted)
+	if (!scratch || !wanted || process__is_own(config.own_tgids))
+		return 0;
+	/* Short-lived and 64 bits wide: older verifiers lose the bound of what was put by before it
+	 * was tested, or is tested in half a register.
+	 */
+	barrier_var(call);
+	if (call >= CALLS_MAX)
 		return 0;
 	shape = config.shapes[call];
 	event = &scratch->event;
 	__builtin_memset(event, 0, sizeof(*event));
 	event->result = result;
-	event->call = call;
+	event->call = told - 1;
 #ifdef __TARGET_ARCH_x86
 	if (compat)
 		arguments__read_compat(event->arguments, regs);
@@ -225,7 +218,7 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 	file = event__read_file(event, shape);
 	address = event__address(event, shape, compat, &address_size);
 	if (!(wanted >> event__profile(event, shape, address) & 1))
-		return call__filtered();
+		return call__filtered(shape);
 
 	if ((shape & CALL_SENDS) && address)
 		event->flags |= CALL_PEER_FROM_CALLER;
@@ -246,10 +239,13 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 				socket__read_caller(scratch, used, address, address_size);
 		/* 0 until something asked the kernel for the cookie. */
 		event->header.socket_cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+		used += event->path_size;
 	} else if (file) {
-		event->path_size = tail__add_path(scratch, scratch->tail, used, path_of(file));
+		used = event__add_file(scratch, used, file);
 	}
-	used += event->path_size;
+
+	if (shape__has_paths(shape))
+		used = event__add_resolved(scratch, call__number(regs), used);
 
 	/* What succeeded changed it, and is told with the next event. */
 	if (!(shape & CALL_JUDGED_AS_BEFORE) || result < 0)
@@ -320,3 +316,113 @@ int BPF_PROG(compat_exit, struct pt_regs *regs, long result)
 	return told ? call__returned(told, true, (__s32)result) : 0;
 }
 #endif
+
+/*
+ * Hook "paths". Where a path leads to nothing yet, its folder and name say where it will be.
+ */
+
+/* Begins what is noted of the call that asks; NULL where nobody wants it, or memory is short. */
+static __always_inline struct resolved_paths *paths__begin(void)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	__u64 number = call__number(regs), call;
+	__u32 told;
+
+	if (task__in_compat_call())
+		told = compat__call(regs);
+	else
+		told = number < CALL_NUMBERS ? config.native[number] : 0;
+	if (!told || !call__wanted(told - 1) || process__is_own(config.own_tgids))
+		return NULL;
+	call = told - 1;
+	barrier_var(call);
+	if (call >= CALLS_MAX || !shape__has_paths(config.shapes[call]))
+		return NULL;
+	return resolved__begin(number);
+}
+
+SEC("fentry/security_path_unlink")
+int BPF_PROG(path_unlink, const struct path *folder, struct dentry *dentry)
+{
+	return resolved__first(paths__begin(), dentry, BPF_CORE_READ(folder, mnt));
+}
+
+SEC("fentry/security_path_rmdir")
+int BPF_PROG(path_rmdir, const struct path *folder, struct dentry *dentry)
+{
+	return resolved__first(paths__begin(), dentry, BPF_CORE_READ(folder, mnt));
+}
+
+SEC("fentry/security_path_mkdir")
+int BPF_PROG(path_mkdir, const struct path *folder, struct dentry *dentry)
+{
+	return resolved__first(paths__begin(), dentry, BPF_CORE_READ(folder, mnt));
+}
+
+SEC("fentry/security_path_mknod")
+int BPF_PROG(path_mknod, const struct path *folder, struct dentry *dentry)
+{
+	return resolved__first(paths__begin(), dentry, BPF_CORE_READ(folder, mnt));
+}
+
+SEC("fentry/security_path_symlink")
+int BPF_PROG(path_symlink, const struct path *folder, struct dentry *dentry)
+{
+	return resolved__second(paths__begin(), dentry, BPF_CORE_READ(folder, mnt));
+}
+
+/* Both ends are on one mount. */
+SEC("fentry/security_path_link")
+int BPF_PROG(path_link, struct dentry *old, const struct path *folder, struct dentry *dentry)
+{
+	struct resolved_paths *paths = paths__begin();
+	struct vfsmount *mount = BPF_CORE_READ(folder, mnt);
+
+	resolved__first(paths, old, mount);
+	return resolved__second(paths, dentry, mount);
+}
+
+SEC("fentry/security_path_rename")
+int BPF_PROG(path_rename, const struct path *old_folder, struct dentry *old,
+	     const struct path *folder, struct dentry *dentry)
+{
+	struct resolved_paths *paths = paths__begin();
+
+	resolved__first(paths, old, BPF_CORE_READ(old_folder, mnt));
+	return resolved__second(paths, dentry, BPF_CORE_READ(folder, mnt));
+}
+
+SEC("fentry/security_path_truncate")
+int BPF_PROG(path_truncate, const struct path *path)
+{
+	return resolved__first(paths__begin(), BPF_CORE_READ(path, dentry),
+			       BPF_CORE_READ(path, mnt));
+}
+
+SEC("fentry/security_path_chmod")
+int BPF_PROG(path_chmod, const struct path *path)
+{
+	return resolved__first(paths__begin(), BPF_CORE_READ(path, dentry),
+			       BPF_CORE_READ(path, mnt));
+}
+
+SEC("fentry/security_path_chown")
+int BPF_PROG(path_chown, const struct path *path)
+{
+	return resolved__first(paths__begin(), BPF_CORE_READ(path, dentry),
+			       BPF_CORE_READ(path, mnt));
+}
+
+SEC("fentry/security_path_chroot")
+int BPF_PROG(path_chroot, const struct path *path)
+{
+	return resolved__first(paths__begin(), BPF_CORE_READ(path, dentry),
+			       BPF_CORE_READ(path, mnt));
+}
+
+SEC("fentry/security_sb_mount")
+int BPF_PROG(path_mount, const char *device, const struct path *path)
+{
+	return resolved__second(paths__begin(), BPF_CORE_READ(path, dentry),
+				BPF_CORE_READ(path, mnt));
+}

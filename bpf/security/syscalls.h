@@ -35,6 +35,8 @@
 #define CALL_SERVES		(1u << 27) /* of the socket, the own end is the server's */
 /* Who called is who it was before: in a new user namespace anybody has every capability. */
 #define CALL_JUDGED_AS_BEFORE (1u << 28)
+#define CALL_FOLLOWS	      (1u << 29) /* a link that the first path ends in */
+#define CALL_SECOND_FOLLOWS   (1u << 30)
 /* One kind of it is told apart at once: its descriptor is a socket; of bpf, it loads a program. */
 #define CALL_PICKS	    (1u << 31)
 #define CALL_PICKED_COMMAND 5 /* BPF_PROG_LOAD */
@@ -62,9 +64,22 @@ struct syscalls_config {
 	__u8 compat[CALL_NUMBERS]; /* the same for 32-bit calls */
 	__u8 socketcall[32];	   /* and for those that go through socketcall */
 	__u32 compat_hook;	   /* 1: 32-bit calls are the hook compat's */
+	__u32 own_tgids[2];	   /* what trivet's own processes do is not told */
 };
 
-/* The one entry of the map calls_wanted, which changes as rules do. */
+/* The two requests of io_uring that open a file by its path. */
+enum ring_call {
+	RING_OPENAT,
+	RING_OPENAT2,
+	RING_CALLS,
+};
+
+struct rings_config {
+	__u16 calls[RING_CALLS]; /* places in the plugin's table */
+	__u32 own_tgids[2];	 /* as in syscalls_config */
+};
+
+/* The one entry of an object's map calls_wanted, which changes as rules do. */
 struct calls_wanted {
 	__u16 profiles[CALLS_MAX]; /* bit p: profile p of that call is wanted */
 };
@@ -79,19 +94,23 @@ enum call_event_flags {
 	/* The socket has no such peer: the address is the caller's memory after the call. */
 	CALL_PEER_FROM_CALLER = 1 << 1,
 	CALL_SOCKET_CONNECTED = 1 << 2, /* the kernel knows a peer */
+	CALL_FILE_UNKNOWN = 1 << 4,	/* opens: the file was not found, or may be another */
+	CALL_ROOT_ELSEWHERE = 1 << 3,	/* paths: the caller's / is not that of its mounts */
 };
 
 /*
  * The tail holds, one after the other and without terminating NUL: the two paths as given (text),
  * the folders that they start from if they are relative (base), and of the descriptor the path
- * that the kernel has for its file, or that of a Unix socket (abstract: a NUL and the name).
- * header.socket_cookie is that of the descriptor's socket.
+ * that the kernel has for its file, or that of a Unix socket (abstract: a NUL and the name), and
+ * where only a part of a file system is mounted, that part's path within it (origin); last, of
+ * calls that open nothing and where the kernel shows it, where the two paths led (resolved, and the
+ * rest). header.socket_cookie is that of the descriptor's socket.
  */
 struct syscall_event {
 	struct event_header header;
 	__s64 result; /* -errno if it failed */
 	__u64 arguments[CALL_ARGUMENTS];
-	__u64 inode;	  /* of the descriptor's file; 0: there is none */
+	__u64 inode;	  /* of the descriptor's file, or what the first path led to; 0: none */
 	__u32 device;	  /* kernel's encoding: major << 20 | minor */
 	__u32 file_mode;  /* st_mode */
 	__u32 open_flags; /* opens: O_*, as given; creat's are O_WRONLY | O_CREAT | O_TRUNC */
@@ -102,7 +121,9 @@ struct syscall_event {
 	__u16 text_size[2];
 	__u16 base_size[2];
 	__u16 path_size;
-	__u16 reserved[3];
+	__u16 below_size; /* of the path: bytes at its end that are below the file's mount */
+	__u16 origin_size;
+	__u16 resolved_size;
 };
 TRIVET_EVENT(syscall_event, 67, 72 + 104, 1);
 

@@ -11,8 +11,8 @@
 
 #define AT_FDCWD -100
 
-/* Room for a socket and for the five paths of an event, each at most CALL_PATH_MAX long. */
-#define TAIL_MAX (sizeof(struct call_socket) + 5 * CALL_PATH_MAX)
+/* Room for a socket and for the six paths of an event, each at most CALL_PATH_MAX long. */
+#define TAIL_MAX (sizeof(struct call_socket) + 6 * CALL_PATH_MAX)
 
 /* An event under construction. None of these programs ever interrupts another on its CPU. */
 struct call_scratch {
@@ -38,7 +38,7 @@ static __always_inline struct call_scratch *call_scratch(void)
 	return bpf_map_lookup_elem(&call_scratches, &zero);
 }
 
-/* Where the next path of a tail goes: at most four are before it. */
+/* Where the next path of a tail goes: at most five are before it. */
 static __always_inline __u32 tail__bound(__u32 used)
 {
 	asm volatile("" : "+r"(used));
@@ -47,18 +47,22 @@ static __always_inline __u32 tail__bound(__u32 used)
 
 /* Each tail__add_* appends to a tail of which `used` bytes are taken, and answers the bytes added.
  */
-static __noinline __u32 tail__add_argument(char *tail, __u32 used, __u64 argument)
-{
-	long size = bpf_probe_read_user_str(tail + tail__bound(used), CALL_PATH_MAX,
-					    (const void *)argument);
-
-	return size > 0 ? size - 1 : 0;
-}
-
 static __noinline __u32 tail__add_path(struct call_scratch *scratch, char *tail, __u32 used,
 				       struct path *path)
 {
 	return path__read(path, &scratch->path, tail + tail__bound(used));
+}
+
+/* Of a mount that shows a part of its file system: where that part is. */
+static __noinline __u32 tail__add_origin(struct call_scratch *scratch, char *tail, __u32 used,
+					 struct path *path)
+{
+	struct vfsmount *mount = BPF_CORE_READ(path, mnt);
+	struct dentry *root = BPF_CORE_READ(mount, mnt_root);
+
+	if (!root || root == BPF_CORE_READ(root, d_sb, s_root))
+		return 0;
+	return path__read_inner(root, &scratch->path, tail + tail__bound(used));
 }
 
 static __always_inline struct file *file_of(__s32 descriptor)

@@ -62,6 +62,7 @@ Alert alert_of(const Rule& rule, const RuleEvent& event, Evaluation& evaluation)
   record.output_fields.items.emplace_back(
       "evt.time",
       static_cast<std::int64_t>(event.header->time_ns) + event.facts->boot_to_real_ns());
+  if (event.uncertain) record.output_fields.items.emplace_back("evt.uncertain", true);
   return record;
 }
 

@@ -4,11 +4,19 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 namespace trivet::security {
 namespace {
 
 constexpr const char* kCallsHook = "calls";
+constexpr const char* kRings = "rings";
+
+// Shows where the paths of calls lead that open nothing. On other kernels they are looked up after.
+const Tier kResolvingTier = {
+    "fentry",
+    {"path_unlink", "path_rmdir", "path_mkdir", "path_mknod", "path_symlink", "path_link",
+     "path_rename", "path_truncate", "path_chmod", "path_chown", "path_chroot", "path_mount"}};
 
 std::uint16_t native_number(const Call& call) {
 #ifdef __x86_64__
@@ -18,9 +26,17 @@ std::uint16_t native_number(const Call& call) {
 #endif
 }
 
+// Main and the broker. Their own opens are trivet's answer to other events: telling them would
+// never end.
+void exempt_own_processes(std::uint32_t (&tgids)[2]) {
+  tgids[0] = static_cast<std::uint32_t>(getpid());
+  tgids[1] = static_cast<std::uint32_t>(getppid());
+}
+
 // What the kernel programs are to know of every call.
 syscalls_config settings_of_calls() {
   syscalls_config settings{};
+  exempt_own_processes(settings.own_tgids);
   for (std::size_t type = 0; type < kExecve; ++type) {
     const Call& call = kCalls[type];
     settings.shapes[type] = call.shape;
@@ -60,60 +76,104 @@ std::vector<std::string> tracepoints_of(const Reach& reach) {
   return places;
 }
 
+// The calls that io_uring makes too.
+constexpr std::array<std::uint16_t, RING_CALLS> kRingCalls = {call_named("openat"),
+                                                              call_named("openat2")};
+
+bool any_ring_call(const Reach& reach) {
+  return std::ranges::any_of(kRingCalls,
+                             [&](std::uint16_t call) { return reach.profiles[call] != 0; });
+}
+
+ObjectSpec opens_of_rings() {
+  rings_config settings{};
+  std::ranges::copy(kRingCalls, settings.calls);
+  exempt_own_processes(settings.own_tgids);
+  ObjectSpec spec;
+  spec.name = kRings;
+  spec.hooks.push_back({"io_uring",
+                        {{"tp_btf", {"ring_submit", "ring_complete"}},
+                         {"tp_btf before 6.3", {"ring_submit_sqe", "ring_complete"}}},
+                        false});
+  return spec.with_config(settings);
+}
+
 }  // namespace
 
-ObjectSpec CallHooks::object(const Reach& reach, CompatCalls compat) {
-  ObjectSpec spec;
-  spec.name = "syscalls";
-  if (!any_call(reach)) return spec;
+std::vector<ObjectSpec> CallHooks::objects(const Reach& reach, CompatCalls compat) {
+  if (!any_call(reach)) return {};
+  ObjectSpec syscalls;
+  syscalls.name = "syscalls";
   auto settings = settings_of_calls();
   Tier tracepoints{"tracepoint", {"call_exit"}, tracepoints_of(reach)};
   if (!tracepoints.tracepoints.empty()) {
-    spec.hooks.push_back({kCallsHook, {tracepoints, {"tp_btf", {"raw_exit"}, {}}}});
+    syscalls.hooks.push_back({kCallsHook, {tracepoints, {"tp_btf", {"raw_exit"}, {}}}});
   }
+  // Asked for whatever the calls: rules that are loaded later find it there.
+  syscalls.hooks.push_back({"paths", {kResolvingTier}, false});
   if (compat == CompatCalls::on ||
       (compat == CompatCalls::automatic && kernel_has_compat_calls())) {
     settings.compat_hook = 1;
-    spec.hooks.push_back({"compat", {{"tp_btf", {"compat_exit"}, {}}}, compat == CompatCalls::on});
+    syscalls.hooks.push_back(
+        {"compat", {{"tp_btf", {"compat_exit"}, {}}}, compat == CompatCalls::on});
   }
-  return spec.with_config(settings);
+  std::vector<ObjectSpec> specs{syscalls.with_config(settings)};
+  if (any_ring_call(reach)) specs.push_back(opens_of_rings());
+  return specs;
 }
 
 Result<void> CallHooks::start(Host& host, const Reach& reach, CompatCalls compat) {
   host_ = &host;
   compat_ = compat;
   told_ = {};
-  object_.reset();
-  auto spec = object(reach, compat);
-  if (spec.hooks.empty()) return {};
-  auto attached = host.attach(spec);
-  if (!attached) return std::move(attached).error();
-  object_ = std::move(*attached);
+  rings_.reset();
+  syscalls_.reset();
+  for (const auto& spec : objects(reach, compat)) {
+    auto attached = attach(spec, spec.name == kRings ? rings_ : syscalls_);
+    if (!attached) return attached;
+  }
   return tell(reach);
 }
 
+Result<void> CallHooks::attach(const ObjectSpec& spec, std::unique_ptr<Object>& object) {
+  auto attached = host_->attach(spec);
+  if (!attached) return std::move(attached).error();
+  object = std::move(*attached);
+  return {};
+}
+
 Result<void> CallHooks::tell(const Reach& reach) {
-  auto map = object_->map("calls_wanted");
-  if (!map) return std::move(map).error();
   calls_wanted wanted{};
   std::copy_n(reach.profiles.begin(), kExecve, wanted.profiles);
   std::uint32_t only = 0;
-  auto done = TypedMap<std::uint32_t, calls_wanted>(**map).update(only, wanted);
-  if (done) told_ = reach;
-  return done;
+  for (Object* object : {syscalls_.get(), rings_.get()}) {
+    if (!object) continue;
+    auto map = object->map("calls_wanted");
+    if (!map) return std::move(map).error();
+    auto done = TypedMap<std::uint32_t, calls_wanted>(**map).update(only, wanted);
+    if (!done) return done;
+  }
+  told_ = reach;
+  return {};
 }
 
 Result<bool> CallHooks::widen(const Reach& reach) {
-  if (!object_) {
+  if (!syscalls_) {
     auto started = start(*host_, reach, compat_);
     if (!started) return std::move(started).error();
     return true;
   }
   Reach both = told_;
   both |= reach;
-  auto spec = object(both, compat_);
-  if (spec.hooks.size() != object_->hooks().size()) return false;
-  if (auto done = object_->retarget(kCallsHook, tracepoints_of(both)); !done) {
+  for (const auto& spec : objects(both, compat_)) {
+    if (spec.name == kRings) {
+      if (rings_) continue;
+      if (auto done = attach(spec, rings_); !done) return std::move(done).error();
+    } else if (spec.hooks.size() != syscalls_->hooks().size()) {
+      return false;
+    }
+  }
+  if (auto done = syscalls_->retarget(kCallsHook, tracepoints_of(both)); !done) {
     return std::move(done).error();
   }
   if (auto done = tell(both); !done) return std::move(done).error();
@@ -121,17 +181,16 @@ Result<bool> CallHooks::widen(const Reach& reach) {
 }
 
 Result<void> CallHooks::narrow(const Reach& reach) {
-  if (!object_) return {};
-  if (!any_call(reach)) {
-    object_.reset();
-    return {};
-  }
+  if (!any_ring_call(reach)) rings_.reset();
+  if (!any_call(reach)) syscalls_.reset();
+  if (!syscalls_) return {};
   if (auto done = tell(reach); !done) return done;
-  return object_->retarget(kCallsHook, tracepoints_of(reach));
+  return syscalls_->retarget(kCallsHook, tracepoints_of(reach));
 }
 
 void CallHooks::stop() {
-  object_.reset();
+  rings_.reset();
+  syscalls_.reset();
   host_ = nullptr;
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel's side of rules: which system calls are hooked, and what is told of them. Follows
-// other rules while it runs, so that no call goes unseen meanwhile. The plugin's, on its worker.
+// The kernel's side of rules: which system calls and requests of io_uring are hooked, and what is
+// told of them. Follows other rules while it runs, so that no call goes unseen meanwhile. The
+// plugin's, on its worker.
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "security/rules/reach.h"
 #include "trivet/host.h"
@@ -15,9 +17,9 @@ enum class CompatCalls { automatic, on, off };
 
 class CallHooks {
  public:
-  // The object that tells what these rules could match; without hooks where there is nothing to
-  // tell.
-  static ObjectSpec object(const Reach& reach, CompatCalls compat);
+  // The objects that tell what these rules could match: "syscalls" first; "rings", the opens of
+  // io_uring, where rules ask for opens.
+  static std::vector<ObjectSpec> objects(const Reach& reach, CompatCalls compat);
 
   // Hooks and tells what `reach` asks for. Begins anew.
   Result<void> start(Host& host, const Reach& reach, CompatCalls compat);
@@ -28,12 +30,15 @@ class CallHooks {
   void stop();
 
  private:
+  Result<void> attach(const ObjectSpec& spec, std::unique_ptr<Object>& object);
   Result<void> tell(const Reach& reach);
 
   Host* host_ = nullptr;
   CompatCalls compat_ = CompatCalls::automatic;
   Reach told_;
-  std::unique_ptr<Object> object_;  // null: there is nothing to tell
+  // null: there is nothing to tell.
+  std::unique_ptr<Object> syscalls_;
+  std::unique_ptr<Object> rings_;
 };
 
 }  // namespace trivet::security

@@ -28,6 +28,7 @@ class Tail {
     rest_.remove_prefix(size);
     return part;
   }
+  std::string_view rest() const { return rest_; }
   bool intact() const { return intact_; }
 
  private:
@@ -68,9 +69,11 @@ std::optional<RuleEvent> RuleEvent::from(const Event<syscall_event>& event, cons
   auto socket = tail.take(data.flags & CALL_HAS_SOCKET ? sizeof(call_socket) : 0);
   RuleEvent out = begin(event, facts);
   for (std::size_t i = 0; i < 2; ++i) out.given_raw[i] = tail.take(data.text_size[i]);
-  std::array<std::string_view, 2> base;
-  for (std::size_t i = 0; i < 2; ++i) base[i] = tail.take(data.base_size[i]);
+  for (std::size_t i = 0; i < 2; ++i) out.base[i] = tail.take(data.base_size[i]);
   auto path = tail.take(data.path_size);
+  out.origin = tail.take(data.origin_size);
+  out.resolved[0] = tail.take(data.resolved_size);
+  out.resolved[1] = tail.rest();
   if (!tail.intact()) return std::nullopt;
 
   out.type = data.call;
@@ -78,13 +81,17 @@ std::optional<RuleEvent> RuleEvent::from(const Event<syscall_event>& event, cons
   std::ranges::copy(data.arguments, out.arguments.begin());
   bool text = shape_of(data.call) & CALL_FIRST_IS_TEXT;
   for (std::size_t i = 0; i < 2; ++i) {
-    out.given[i] =
-        text && i == 0 ? std::string(out.given_raw[i]) : absolute_path(base[i], out.given_raw[i]);
+    out.given[i] = text && i == 0 ? std::string(out.given_raw[i])
+                                  : absolute_path(out.base[i], out.given_raw[i]);
   }
+  out.root_elsewhere = data.flags & CALL_ROOT_ELSEWHERE;
+  out.file_unknown = data.flags & CALL_FILE_UNKNOWN;
+  out.below = data.below_size;
   out.descriptor = data.descriptor;
   out.file_mode = data.file_mode;
-  out.device = data.device;
-  out.inode = data.inode;
+  bool of_path = data.resolved_size != 0;
+  (of_path ? out.resolved_device : out.device) = data.device;
+  (of_path ? out.resolved_inode : out.inode) = data.inode;
   out.open_flags = data.open_flags;
   out.open_mode = data.open_mode;
   out.connected = data.flags & CALL_SOCKET_CONNECTED;

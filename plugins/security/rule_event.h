@@ -34,11 +34,22 @@ class RuleEvent {
   // The paths among the arguments: as given, and made absolute as text (other text stays as it is).
   std::array<std::string_view, 2> given_raw;
   std::array<std::string, 2> given;
+  std::array<std::string_view, 2> base;  // the folders that relative ones start from
+  // Where the kernel found that they led; empty where it did not show it.
+  std::array<std::string_view, 2> resolved;
+  std::uint32_t resolved_device = 0;  // of what the first led to; inode 0: unknown
+  std::uint64_t resolved_inode = 0;
+  bool root_elsewhere = false;  // the caller's / is not that of its mounts
+  bool file_unknown = false;    // of an open: the file is not, or maybe not, the one told
+  // A path may have led elsewhere when the kernel followed it: what is told was looked up after.
+  bool uncertain = false;
 
   // Of the call's descriptor. The path is the kernel's; of an open that failed it is the argument
   // made absolute.
   std::int32_t descriptor = -1;
   std::string path;
+  std::size_t below = 0;    // bytes at its end that are below the file's mount
+  std::string_view origin;  // what part of its file system that mount shows, where not all of it
   std::uint32_t file_mode = 0;  // st_mode; 0: there is no file
   std::uint32_t device = 0;
   std::uint64_t inode = 0;

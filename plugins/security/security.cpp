@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "security/security.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -10,6 +12,9 @@
 
 namespace trivet::security {
 namespace {
+
+// A file that takes the place of another is known by its inode after this long.
+constexpr std::chrono::seconds kFilesPeriod{1};
 
 // The files' errors as one, each with the line that it is about: the first at its place, the others
 // in full after it.
@@ -66,19 +71,12 @@ Result<void> SecurityPlugin::configure(const Config& config) {
 }
 
 std::vector<ObjectSpec> SecurityPlugin::objects() const {
-  auto spec = CallHooks::object(rules_.reach(), compat_calls_);
-  if (spec.hooks.empty()) return {};
-  return {spec};
+  return CallHooks::objects(rules_.reach(), compat_calls_);
 }
 
 template <class E>
 void SecurityPlugin::judge_events(Host& host) {
   host.on<E>([this](const Event<E>& event) {
-    // Its own opens are trivet's answer to other events: judging them would never end.
-    if (is_own(event.data.header)) {
-      own_->add();
-      return;
-    }
     auto seen = RuleEvent::from(event, host_->facts());
     if (!seen) {
       malformed_->add();
@@ -88,20 +86,8 @@ void SecurityPlugin::judge_events(Host& host) {
   });
 }
 
-// By pids that nobody else can have while they live, never by a name or a file that anybody may
-// start.
-bool SecurityPlugin::is_own(const event_header& header) {
-  const std::uint32_t pid = header.task.tgid;
-  if (pid == 0) return false;
-  const std::uint32_t main_pid = host_->facts().host().daemon_pid;
-  if (broker_pid_ == 0)
-    if (const auto main = host_->facts().process(main_pid)) broker_pid_ = main->parent.tgid;
-  return pid == main_pid || pid == broker_pid_;
-}
-
 Result<void> SecurityPlugin::start(Host& host) {
   host_ = &host;
-  broker_pid_ = 0;
   events_ = 0;
   evaluation_.attach(rules_.graph());
   for (std::size_t type = 0; type < kEventTypes.size(); ++type) {
@@ -111,12 +97,12 @@ Result<void> SecurityPlugin::start(Host& host) {
   }
   malformed_ = &host.metrics().counter("trivet_security_malformed_events_total",
                                        "Events whose parts contradict their sizes");
-  own_ = &host.metrics().counter("trivet_security_own_events_total",
-                                 "Events caused by trivet itself, which no rule is judged on");
   alerts_ = std::make_unique<Alerts>(host, limits_);
   host.every(std::chrono::seconds(1), [this] { alerts_->tick(); });
   show_rule_counts();
   ask_for_names();
+  look_for_files();
+  host.every(kFilesPeriod, [this] { file_names_->refresh(); });
 
   judge_events<syscall_event>(host);
   host.on<process_exec_event>([this](const Event<process_exec_event>& event) {
@@ -147,6 +133,7 @@ bool SecurityPlugin::adopt(Plugin& next) {
   evaluation_.attach(rules_.graph());
   show_rule_counts();
   ask_for_names();
+  look_for_files();
   if (auto narrowed = calls_.narrow(rules_.reach()); !narrowed) {
     host_->log().warning("system calls that no rule needs any more are still told",
                          {{"reason", narrowed.error().to_string()}});
@@ -159,6 +146,7 @@ void SecurityPlugin::stop() noexcept {
   alerts_.reset();
   names_.reset();
   asked_names_.clear();
+  file_names_.reset();
   host_ = nullptr;
 }
 
@@ -168,11 +156,37 @@ void SecurityPlugin::judge(RuleEvent& event) {
   event_counters_[event.type]->add();
   unsigned profile = profile_of(event);
   const auto& candidates = rules_.candidates(event.type, profile);
-  if (!candidates.empty()) evaluation_.begin(event);
+  if (candidates.empty()) return;
+  // What is read is read as told and under each other name: no name hides the file.
+  auto readings = file_names_->readings(event);
+  alerted_.clear();
+  judge_as_it_stands(event, candidates);
+  for (auto& reading : readings) {
+    event.path = std::move(reading.path);
+    event.given = std::move(reading.given);
+    judge_as_it_stands(event, candidates);
+  }
+}
+
+void SecurityPlugin::judge_as_it_stands(const RuleEvent& event,
+                                        const std::vector<Candidate>& candidates) {
+  evaluation_.begin(event);
   for (const auto& candidate : candidates) {
     if (!evaluation_.matches(candidate.filter)) continue;
-    alerts_->raise(*candidate.rule, event, evaluation_);
+    if (std::ranges::find(alerted_, candidate.rule) == alerted_.end()) {
+      alerted_.push_back(candidate.rule);
+      alerts_->raise(*candidate.rule, event, evaluation_);
+    }
     if (!match_all_) return;
+  }
+}
+
+void SecurityPlugin::look_for_files() {
+  auto paths = paths_named(rules_.graph());
+  if (!file_names_ || file_names_->paths() != paths) {
+    // In a replay the files of this machine are not those that were meant.
+    bool here = host_->facts().host().daemon_pid == static_cast<std::uint32_t>(getpid());
+    file_names_ = std::make_unique<FileNames>(std::move(paths), here);
   }
 }
 

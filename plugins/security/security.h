@@ -10,6 +10,7 @@
 
 #include "security/alerts.h"
 #include "security/call_hooks.h"
+#include "security/file_names.h"
 #include "security/rules/rule_set.h"
 #include "trivet/plugin.h"
 
@@ -29,10 +30,10 @@ class SecurityPlugin final : public Plugin {
   template <class E>
   void judge_events(Host& host);
   void judge(RuleEvent& event);
-  // Whether trivet itself did it.
-  bool is_own(const event_header& header);
+  void judge_as_it_stands(const RuleEvent& event, const std::vector<Candidate>& candidates);
   void show_rule_counts();
   void ask_for_names();
+  void look_for_files();
 
   // Set by configure(), and by adopt() from another instance.
   RuleSet rules_;
@@ -43,16 +44,16 @@ class SecurityPlugin final : public Plugin {
 
   // Between start() and stop(); the worker's.
   Host* host_ = nullptr;
-  std::uint32_t broker_pid_ = 0;  // 0 until the facts know
   CallHooks calls_;
   Evaluation evaluation_;
   std::unique_ptr<Alerts> alerts_;
   std::unique_ptr<AddressNames> names_;
   std::vector<std::string> asked_names_;
+  std::unique_ptr<FileNames> file_names_;
+  std::vector<const Rule*> alerted_;  // by the event that is judged
   std::uint64_t events_ = 0;
   std::array<Counter*, kEventTypes.size()> event_counters_{};
   Counter* malformed_ = nullptr;
-  Counter* own_ = nullptr;
 };
 
 }  // namespace trivet::security

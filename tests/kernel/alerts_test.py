@@ -113,7 +113,6 @@ def test_what_trivet_loads_itself_raises_nothing_whatever_it_is_called(start, fo
     assert loader.wait(20 * harness.SCALE) == 0
     for name in BPF_NAMES[:len(rules)]:
         alerts.wait(lambda a: a["rule"] == name and a["pid"] == loader.pid, what=name)
-    assert trivet.metrics().sum("trivet_security_own_events_total") > 10
     own = {trivet.process.pid, *trivet.children()}
     assert [a["output"] for a in alerts.matching(lambda a: a["pid"] in own)] == []
 

@@ -17,11 +17,13 @@ struct bpf_tcp_sock;
 struct bpf_timer;
 struct cgroup;
 struct cgroup_bpf;
+struct cgroup_root;
 struct cred;
 struct css_set;
 struct dentry;
 struct fdtable;
 struct file;
+struct filename;
 struct files_struct;
 struct fred_cs;
 struct fred_ss;
@@ -35,6 +37,13 @@ struct in_addr;
 struct inet_connection_sock;
 struct inet_sock;
 struct inode;
+struct io_cqe;
+struct io_file_table;
+struct io_kiocb;
+struct io_open;
+struct io_ring_ctx;
+struct io_rsrc_data;
+struct io_rsrc_node;
 struct iphdr;
 struct ipv6_opt_hdr;
 struct ipv6hdr;
@@ -60,6 +69,8 @@ struct nsproxy;
 struct open_how;
 struct optimistic_spin_queue;
 struct path;
+struct percpu_ref;
+struct percpu_ref_data;
 struct pid;
 struct pid_namespace;
 struct pt_regs;
@@ -67,6 +78,7 @@ struct qspinlock;
 struct qstr;
 struct raw_spinlock;
 struct refcount_struct;
+struct request;
 struct seq_file;
 struct seqcount;
 struct seqcount_spinlock;
@@ -417,10 +429,18 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct percpu_ref {
+	struct percpu_ref_data *data;
+};
+
 struct path {
 	struct vfsmount *mnt;
 	struct dentry *dentry;
 };
+
+typedef struct {
+	atomic64_t refcnt;
+} file_ref_t;
 
 struct file {
 	void *private_data;
@@ -429,6 +449,7 @@ struct file {
 	union {
 		const struct path f_path;
 	};
+	file_ref_t f_ref;
 };
 
 typedef unsigned int sk_buff_data_t;
@@ -493,6 +514,7 @@ struct inode {
 struct super_block {
 	dev_t s_dev;
 	long unsigned int s_magic;
+	struct dentry *s_root;
 };
 
 struct vfsmount {
@@ -501,12 +523,14 @@ struct vfsmount {
 
 struct cgroup_bpf {
 	u8 flags[38];
+	struct percpu_ref refcnt;
 };
 
 struct cgroup {
 	long unsigned int flags;
 	int level;
 	struct kernfs_node *kn;
+	struct cgroup_root *root;
 	struct cgroup_bpf bpf;
 };
 
@@ -516,11 +540,20 @@ struct group_info {
 	kgid_t gid[0];
 };
 
+struct percpu_ref_data {
+	atomic_long_t count;
+};
+
 struct seq_file {
 	size_t size;
 	size_t count;
 	loff_t index;
 	const struct file *file;
+};
+
+struct filename {
+	const char *name;
+	atomic_t refcnt;
 };
 
 struct kernfs_node {
@@ -537,6 +570,7 @@ struct linux_binprm {
 	struct file *executable;
 	struct file *file;
 	struct cred *cred;
+	const char *filename;
 };
 
 struct netns_packet {
@@ -565,6 +599,11 @@ struct time_namespace {
 	struct ns_common ns;
 };
 
+struct cgroup_root {
+	unsigned int flags;
+	char name[64];
+};
+
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
@@ -581,6 +620,10 @@ struct trace_entry {
 	unsigned char flags;
 	unsigned char preempt_count;
 	int pid;
+};
+
+enum blk_eh_timer_return {
+	BLK_EH_DONE = 0,
 };
 
 struct in6_addr {
@@ -707,6 +750,51 @@ enum {
 	TCP_ESTABLISHED = 1,
 };
 
+enum io_uring_op {
+	IORING_OP_OPENAT = 18,
+	IORING_OP_OPENAT2 = 28,
+};
+
+struct io_rsrc_data {
+	unsigned int nr;
+	struct io_rsrc_node **nodes;
+};
+
+struct io_file_table {
+	struct io_rsrc_data data;
+};
+
+struct io_ring_ctx {
+	struct {
+		unsigned int flags;
+		unsigned int compat: 1;
+	};
+	struct {
+		struct io_file_table file_table;
+	};
+};
+
+typedef u64 io_req_flags_t;
+
+struct io_cqe {
+	__u64 user_data;
+	__s32 res;
+	union {
+		__u32 flags;
+		int fd;
+	};
+};
+
+struct io_kiocb {
+	union {
+		struct file *file;
+	};
+	u8 opcode;
+	io_req_flags_t flags;
+	struct io_cqe cqe;
+	struct io_ring_ctx *ctx;
+};
+
 enum fbq_type {
 	remote = 1,
 };
@@ -728,6 +816,14 @@ struct open_how {
 	__u64 flags;
 	__u64 mode;
 	__u64 resolve;
+};
+
+enum mq_rq_state {
+	MQ_RQ_IDLE = 0,
+};
+
+struct request {
+	enum mq_rq_state state;
 };
 
 struct bpf_dynptr {
@@ -845,6 +941,7 @@ struct mount {
 
 struct mnt_namespace {
 	struct ns_common ns;
+	struct mount *root;
 	u64 event;
 };
 
@@ -965,6 +1062,27 @@ struct udphdr {
 	__be16 dest;
 	__be16 len;
 	__sum16 check;
+};
+
+typedef enum blk_eh_timer_return bsg_timeout_fn(struct request *);
+
+struct io_rsrc_node {
+	unsigned char type;
+	union {
+		long unsigned int file_ptr;
+	};
+};
+
+enum {
+	REQ_F_CQE_SKIP = 64ULL,
+};
+
+struct io_open {
+	struct file *file;
+	int dfd;
+	u32 file_slot;
+	struct filename *filename;
+	struct open_how how;
 };
 
 struct inet_connection_sock {

@@ -180,6 +180,8 @@ constexpr Field kFields[] = {
     {"evt.arg", FieldType::text, ArgumentUse::name, "One argument, by name or number", argument},
     {"evt.category", FieldType::text, ArgumentUse::none,
      "file, net, process, user, signal, memory, system or other", category},
+    {"evt.uncertain", FieldType::boolean, ArgumentUse::none,
+     "A path may have led elsewhere when the kernel followed it", GET(event.uncertain)},
     {"evt.source", FieldType::text, ArgumentUse::none, "syscall", GET("syscall")},
     {"evt.cpu", FieldType::number, ArgumentUse::none, "The CPU that it happened on",
      GET(static_cast<std::int64_t>(event.header->cpu))},

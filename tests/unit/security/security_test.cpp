@@ -98,9 +98,13 @@ unsigned wanted_profiles(FakeHost& host, std::string_view call) {
 
 TEST_CASE("only the hooks and profiles that rules need are asked for") {
   Running run(kTwoRules, "compat_syscalls = \"off\"");
-  REQUIRE(run.host.specs.size() == 1);
+  // System calls, and the opens of rings.
+  REQUIRE(run.host.specs.size() == 2);
+  CHECK(run.host.specs[1].name == "rings");
   const auto& spec = run.host.specs[0];
-  REQUIRE(spec.hooks.size() == 1);
+  REQUIRE(spec.hooks.size() == 2);
+  CHECK(spec.hooks[1].name == "paths");
+  CHECK_FALSE(spec.hooks[1].required);
   CHECK(spec.hooks[0].name == "calls");
   CHECK(spec.hooks[0].tiers[0].tracepoints ==
         std::vector<std::string>{"syscalls/sys_exit_open", "syscalls/sys_exit_openat"});
@@ -113,6 +117,14 @@ TEST_CASE("only the hooks and profiles that rules need are asked for") {
   CHECK(settings.native[1] == 0);
   CHECK(wanted_profiles(run.host, "openat") != 0);
   CHECK(wanted_profiles(run.host, "connect") == 0);
+  // Main's, and its parent's.
+  CHECK(settings.own_tgids[0] == static_cast<std::uint32_t>(getpid()));
+  CHECK(settings.own_tgids[1] == static_cast<std::uint32_t>(getppid()));
+  rings_config rings{};
+  REQUIRE(run.host.specs[1].config.size() == sizeof(rings));
+  std::memcpy(&rings, run.host.specs[1].config.data(), sizeof(rings));
+  CHECK(rings.calls[RING_OPENAT] == call_named("openat"));
+  CHECK(rings.own_tgids[0] == static_cast<std::uint32_t>(getpid()));
 
   Running nothing(
       "- rule: r\n  desc: d\n  condition: evt.type = execve\n  output: o\n  priority: info");
@@ -121,11 +133,11 @@ TEST_CASE("only the hooks and profiles that rules need are asked for") {
 
 TEST_CASE("32-bit calls have a hook of their own where they are wanted") {
   Running run(kTwoRules, "compat_syscalls = \"on\"");
-  REQUIRE(run.host.specs.size() == 1);
+  REQUIRE_FALSE(run.host.specs.empty());
   const auto& hooks = run.host.specs[0].hooks;
-  REQUIRE(hooks.size() == 2);
-  CHECK(hooks[1].name == "compat");
-  CHECK(hooks[1].required);
+  REQUIRE(hooks.size() == 3);
+  CHECK(hooks[2].name == "compat");
+  CHECK(hooks[2].required);
 }
 
 // What `trivet rules` answers to these words.
@@ -251,22 +263,6 @@ TEST_CASE("an event of an unknown process is judged; its proc fields have no val
   CHECK(run.host.records<Alert>().at(0).output == "read /etc/shadow by <NA> (<NA>)");
 }
 
-TEST_CASE("trivet's own opens raise nothing") {
-  Running run(kTwoRules);
-  // The broker is the parent of the process that judges.
-  auto broker = run.host.facts().add(tree({.name = "trivet"}));
-  auto main = run.host.facts().add(tree({.name = "trivet"}), broker->key);
-  run.host.facts().identity.daemon_pid = main->key.tgid;
-  for (const auto& own : {main, broker})
-    open_file(run.host, own, {.raw = "/etc/shadow", .path = "/etc/shadow"});
-  CHECK(run.host.records<Alert>().empty());
-  CHECK(run.host.metrics().value("trivet_security_own_events_total") == 2);
-  // A name proves nothing.
-  auto named = run.host.facts().add(tree({.name = "trivet"}));
-  open_file(run.host, named, {.raw = "/etc/shadow", .path = "/etc/shadow"});
-  CHECK(run.host.records<Alert>().size() == 1);
-}
-
 TEST_CASE("new rules are adopted live, and the kernel tells what they need") {
   Running run(kTwoRules);
   std::string other = kTwoRules;
@@ -289,7 +285,13 @@ TEST_CASE("new rules are adopted live, and the kernel tells what they need") {
   CHECK(run.host.tracepoints["calls"] == std::vector<std::string>{"syscalls/sys_exit_connect"});
   CHECK(wanted_profiles(run.host, "connect") != 0);
   CHECK(wanted_profiles(run.host, "openat") == 0);
-  CHECK(run.host.specs.size() == 1);  // attached once
+  CHECK(run.host.specs.size() == 2);  // attached once: calls, and rings
+  SecurityPlugin back;
+  REQUIRE(back.configure(with_rules(host, kTwoRules)).has_value());
+  CHECK(run.plugin.adopt(back));
+  CHECK(wanted_profiles(run.host, "openat") != 0);
+  REQUIRE(run.host.specs.size() == 3);
+  CHECK(run.host.specs[2].name == "rings");  // which connects had no use for
 }
 
 TEST_CASE(
