@@ -11,6 +11,7 @@
  */
 #include "lanes.bpf.h"
 #include "security/arguments.bpf.h"
+#include "security/call_table.h"
 #include "security/opened.bpf.h"
 #include "security/resolved.bpf.h"
 #include "security/socket.bpf.h"
@@ -19,6 +20,12 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile struct syscalls_config config = {};
+const volatile struct call_table calls = {
+	.shapes = CALL_TABLE_SHAPES,
+	.native = CALL_TABLE_NATIVE,
+	.compat = CALL_TABLE_COMPAT,
+	.socketcall = CALL_TABLE_SOCKETCALL,
+};
 
 /* The argument that a field of the shape names; `none` where it names none. */
 static __always_inline __u64 event__argument(struct syscall_event *event, __u32 field, __u64 none)
@@ -201,7 +208,7 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 	barrier_var(call);
 	if (call >= CALLS_MAX)
 		return 0;
-	shape = config.shapes[call];
+	shape = calls.shapes[call];
 	event = &scratch->event;
 	__builtin_memset(event, 0, sizeof(*event));
 	event->result = result;
@@ -263,7 +270,7 @@ int call_exit(struct trace_event_raw_sys_exit *context)
 	/* The kernel fills in half of it. */
 	__u32 number = context->id;
 
-	return number < CALL_NUMBERS ? call__returned(config.native[number], false, context->ret)
+	return number < CALL_NUMBERS ? call__returned(calls.native[number], false, context->ret)
 				     : 0;
 }
 
@@ -275,10 +282,10 @@ static __always_inline __u32 compat__call(struct pt_regs *regs)
 #ifdef __TARGET_ARCH_x86
 	if (number == COMPAT_SOCKETCALL) {
 		number = (__u32)BPF_CORE_READ(regs, bx);
-		return number < sizeof(config.socketcall) ? config.socketcall[number] : 0;
+		return number < sizeof(calls.socketcall) ? calls.socketcall[number] : 0;
 	}
 #endif
-	return number < CALL_NUMBERS ? config.compat[number] : 0;
+	return number < CALL_NUMBERS ? calls.compat[number] : 0;
 }
 
 /* Tier "tp_btf": the exit of every call, told apart by number. 32-bit calls are left to "compat".
@@ -296,7 +303,7 @@ int BPF_PROG(raw_exit, struct pt_regs *regs, long result)
 	if (compat)
 		told = compat__call(regs);
 	else
-		told = number < CALL_NUMBERS ? config.native[number] : 0;
+		told = number < CALL_NUMBERS ? calls.native[number] : 0;
 	return told ? call__returned(told, compat, compat ? (__s32)result : result) : 0;
 }
 
@@ -331,12 +338,12 @@ static __always_inline struct resolved_paths *paths__begin(void)
 	if (task__in_compat_call())
 		told = compat__call(regs);
 	else
-		told = number < CALL_NUMBERS ? config.native[number] : 0;
+		told = number < CALL_NUMBERS ? calls.native[number] : 0;
 	if (!told || !call__wanted(told - 1) || process__is_own(config.own_tgids))
 		return NULL;
 	call = told - 1;
 	barrier_var(call);
-	if (call >= CALLS_MAX || !shape__has_paths(config.shapes[call]))
+	if (call >= CALLS_MAX || !shape__has_paths(calls.shapes[call]))
 		return NULL;
 	return resolved__begin(number);
 }

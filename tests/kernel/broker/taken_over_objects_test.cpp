@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a main process that was taken over can make of the objects of plugins: no more than they
+// were built for, whatever settings, sizes and tracepoints it names.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/broker.h"
+#include "network/policy.h"
+#include "security/syscalls.h"
+#include "stage.h"
+
+namespace trivet {
+namespace {
+
+constexpr std::string_view secret = "what another user writes, and nobody else may read";
+
+// Another process that writes the secret, and nothing else, until the end of the test.
+class Writer {
+ public:
+  Writer() : pid_(::fork()) {
+    if (pid_ != 0) return;
+    const int nowhere = ::open("/dev/null", O_WRONLY);
+    for (;;) {
+      (void)!::write(nowhere, secret.data(), secret.size());
+      ::usleep(1000);
+    }
+  }
+  ~Writer() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+
+ private:
+  pid_t pid_;
+};
+
+long bpf(int command, bpf_attr& attr) {
+  return ::syscall(SYS_bpf, command, &attr, sizeof(attr));
+}
+
+bool update(const broker::LoadedMap& map, const void* key, const void* value) {
+  bpf_attr attr{};
+  attr.map_fd = static_cast<std::uint32_t>(map.fd.get());
+  attr.key = reinterpret_cast<std::uint64_t>(key);
+  attr.value = reinterpret_cast<std::uint64_t>(value);
+  return bpf(BPF_MAP_UPDATE_ELEM, attr) == 0;
+}
+
+const broker::LoadedMap* find_map(const std::vector<broker::LoadedMap>& maps,
+                                  std::string_view name) {
+  const auto found = std::ranges::find(maps, name, &broker::LoadedMap::name);
+  return found == maps.end() ? nullptr : &*found;
+}
+
+// Whether any ring of the lanes has held the secret.
+bool rings_hold_secret(const std::vector<broker::LoadedMap>& lanes) {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  for (const auto& ring : lanes) {
+    if (ring.type != BPF_MAP_TYPE_RINGBUF) continue;
+    // Behind the positions of consumer and producer.
+    void* data = ::mmap(nullptr, ring.max_entries, PROT_READ, MAP_SHARED, ring.fd.get(),
+                        static_cast<off_t>(2 * page));
+    if (data == MAP_FAILED) return true;
+    const std::string_view bytes(static_cast<const char*>(data), ring.max_entries);
+    const bool held = bytes.find(secret) != bytes.npos;
+    ::munmap(data, ring.max_entries);
+    if (held) return true;
+  }
+  return false;
+}
+
+ObjectSpec calls(const std::vector<std::string>& tracepoints) {
+  return ObjectSpec{.name = "syscalls",
+                    .hooks = {{"calls", {{"tracepoint", {"call_exit"}, tracepoints}}}},
+                    .config = {},
+                    .map_sizes = {}}
+      .with_config(syscalls_config{});
+}
+
+ObjectSpec policy() {
+  return ObjectSpec{.name = "policy",
+                    .hooks = {{"sockets", {{"cgroup", {"network_sock_release"}}}}},
+                    .config = {},
+                    .map_sizes = {}}
+      .with_config(policy_config{});
+}
+
+std::uint64_t bytes_in_kernel(const broker::LoadedMap& map) {
+  std::ifstream file("/proc/self/fdinfo/" + std::to_string(map.fd.get()));
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("memlock:")) return std::stoull(line.substr(8));
+  }
+  return 0;
+}
+
+}  // namespace
+
+TEST_CASE("a main that was taken over cannot have memory read that no rule is about") {
+  Findings findings;
+  const Writer writer;
+  // Two in every byte would make of each call one whose second argument is a path.
+  for (const int each : {0, 1, 2, 255}) {
+    const auto status = broker::launch(options(), [&](broker::Client& client) {
+      ObjectSpec spec = calls({});
+      spec.hooks = {{"calls", {{"tp_btf", {"raw_exit"}}}}};
+      std::ranges::fill(spec.config, static_cast<std::byte>(each));
+      auto object = client.load("core", spec);
+      auto lanes = client.lanes();
+      findings.expect(object && lanes, object ? "no lanes" : object.error().message);
+      if (!object || !lanes) return 1;
+      const auto* wanted = find_map(object->maps, "calls_wanted");
+      calls_wanted all{};
+      std::ranges::fill(all.profiles, std::uint16_t{0xffff});
+      const std::uint32_t only = 0;
+      findings.expect(wanted && update(*wanted, &only, &all), "cannot ask for calls");
+      ::usleep(100'000);
+      findings.expect(!rings_hold_secret(*lanes),
+                      "a ring holds what was written, by settings of " + std::to_string(each));
+      return 0;
+    });
+    REQUIRE_MESSAGE(status.has_value(), (status ? "" : status.error().message));
+  }
+  CHECK(findings.text() == "");
+}
+
+}  // namespace trivet
