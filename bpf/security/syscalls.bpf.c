@@ -264,7 +264,7 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 }
 
 /* Tier "tracepoint": attached to the exit of each call that is wanted. */
-SEC("tracepoint")
+SEC("tracepoint/syscalls/sys_exit_*")
 int call_exit(struct trace_event_raw_sys_exit *context)
 {
 	/* The kernel fills in half of it. */

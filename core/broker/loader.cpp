@@ -187,11 +187,24 @@ bool asked_to_stop() {
          (::sigismember(&pending, SIGTERM) == 1 || ::sigismember(&pending, SIGINT) == 1);
 }
 
-// "syscalls/sys_exit_open": nothing that could lead elsewhere among the files of tracefs.
-bool names_tracepoint(const std::string& place) {
-  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789_/";
-  return place.find_first_not_of(kLetters) == place.npos && std::ranges::count(place, '/') == 1 &&
-         !place.starts_with('/') && !place.ends_with('/');
+// The section of a program for many tracepoints says how all of them begin:
+// "tracepoint/syscalls/sys_exit_*". Nothing that follows could lead elsewhere among the files of
+// tracefs.
+Result<void> check_tracepoints(const bpf_program* program, const std::vector<std::string>& places) {
+  constexpr std::string_view kind = "tracepoint/";
+  constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz0123456789_";
+  std::string_view begin = bpf_program__section_name(program);
+  const bool many = begin.starts_with(kind) && begin.ends_with('*');
+  if (many) begin = begin.substr(kind.size(), begin.size() - kind.size() - 1);
+  for (const std::string& place : places) {
+    if (!many || !place.starts_with(begin) || place.size() == begin.size() ||
+        place.find_first_not_of(letters, begin.size()) != place.npos) {
+      return Error{
+          std::string(bpf_program__name(program)) + " is for no tracepoint \"" + place + "\"",
+          EINVAL};
+    }
+  }
+  return {};
 }
 
 Result<void> check_programs(bpf_object* object, const ObjectSpec& spec) {
@@ -202,13 +215,11 @@ Result<void> check_programs(bpf_object* object, const ObjectSpec& spec) {
     for (const Tier& tier : hook.tiers) {
       if (!tier.tracepoints.empty() && tier.programs.empty())
         return Error{"tier " + tier.name + " has tracepoints but no program", EINVAL};
-      for (const std::string& place : tier.tracepoints) {
-        if (!names_tracepoint(place)) return Error{"\"" + place + "\" is no tracepoint", EINVAL};
-      }
-      for (const std::string& program : tier.programs) {
-        if (!bpf_object__find_program_by_name(object, program.c_str())) {
-          return Error{"object " + spec.name + " has no program " + program, ENOENT};
-        }
+      for (const std::string& name : tier.programs) {
+        const bpf_program* program = bpf_object__find_program_by_name(object, name.c_str());
+        if (!program) return Error{"object " + spec.name + " has no program " + name, ENOENT};
+        if (name != tier.programs.front()) continue;
+        if (auto checked = check_tracepoints(program, tier.tracepoints); !checked) return checked;
       }
     }
   }
@@ -345,7 +356,8 @@ Result<void> Loader::attach_tracepoints(Attachment& attachment,
       return Error{"cannot attach " + name + " to " + place + ": " + log.reason(errno), errno};
     }
   }
-  if (attachment.links.empty()) {
+  if (std::ranges::none_of(
+          wanted, [&](const std::string& place) { return attachment.links.contains(place); })) {
     return Error{"cannot attach " + name + ": the kernel has none of its tracepoints", ENOENT};
   }
   return {};
@@ -353,9 +365,6 @@ Result<void> Loader::attach_tracepoints(Attachment& attachment,
 
 Result<void> Loader::retarget(AttachedObject& object, const std::string& hook,
                               const std::vector<std::string>& wanted) {
-  for (const std::string& place : wanted) {
-    if (!names_tracepoint(place)) return Error{"\"" + place + "\" is no tracepoint", EINVAL};
-  }
   const auto served = std::ranges::find_if(object.attachments, [&](const Attachment& attachment) {
     return attachment.hook == hook && attachment.by_tracepoints;
   });
@@ -378,6 +387,7 @@ std::vector<AttachedProgram> AttachedObject::programs() const {
 
 Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const ObjectSpec& spec,
                                           const Choice& choice) {
+  if (auto checked = check_tracepoints(served->program, wanted); !checked) return checked;
   auto object = open(elf, spec);
   if (!object) return std::move(object).error();
   // In the order of the hooks, each once.

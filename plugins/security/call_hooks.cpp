@@ -154,7 +154,9 @@ Result<void> CallHooks::narrow(const Reach& reach) {
   if (!any_call(reach)) syscalls_.reset();
   if (!syscalls_) return {};
   if (auto done = tell(reach); !done) return done;
-  return syscalls_->retarget(kCallsHook, tracepoints_of(reach));
+  const auto places = tracepoints_of(reach);
+  // Where only 32-bit calls are left, the others stay hooked and are not told.
+  return places.empty() ? Result<void>() : syscalls_->retarget(kCallsHook, places);
 }
 
 void CallHooks::stop() {

@@ -137,4 +137,45 @@ TEST_CASE("a main that was taken over cannot have memory read that no rule is ab
   CHECK(findings.text() == "");
 }
 
+TEST_CASE("a main that was taken over can attach programs to no tracepoint but theirs") {
+  Findings findings;
+  const auto status = broker::launch(options(), [&](broker::Client& client) {
+    const std::array others = {"sched/sched_switch",
+                               "syscalls/sys_enter_write",
+                               "raw_syscalls/sys_exit",
+                               "kmem/kmalloc",
+                               "syscalls/sys_exit_",
+                               "syscalls/sys_exit_../../sched/sched_switch",
+                               "syscalls/sys_exit_open/../sys_enter_write",
+                               "sys_exit_open",
+                               ""};
+    for (const char* other : others) {
+      const auto object = client.load("core", calls({other}));
+      findings.expect(!object && object.error().code == EINVAL, std::string("loaded at ") + other);
+    }
+    ObjectSpec by_another = calls({"syscalls/sys_exit_dup"});
+    by_another.hooks[0].tiers[0].programs = {"raw_exit"};
+    findings.expect(!client.load("core", by_another), "attached a program that has a place");
+
+    const auto object = client.load("core", calls({"syscalls/sys_exit_dup"}));
+    findings.expect(object.has_value(), object ? "" : object.error().message);
+    if (!object) return 1;
+    for (const char* other : others) {
+      const auto moved = client.retarget(object->handle, "calls", {other});
+      findings.expect(!moved && moved.error().code == EINVAL, std::string("moved to ") + other);
+    }
+    findings.expect(!client.retarget(object->handle, "calls", {}), "moved to nowhere");
+    findings.expect(!client.retarget(object->handle, "calls", {"syscalls/sys_exit_nosuch"}),
+                    "moved to what the kernel has not");
+    const auto silent = client.find_silent();
+    findings.expect(silent && silent->empty(), "it no longer fires");
+    findings.expect(
+        client.retarget(object->handle, "calls", {"syscalls/sys_exit_dup2"}).has_value(),
+        "cannot move where it may");
+    return 0;
+  });
+  REQUIRE_MESSAGE(status.has_value(), (status ? "" : status.error().message));
+  CHECK(findings.text() == "");
+}
+
 }  // namespace trivet
