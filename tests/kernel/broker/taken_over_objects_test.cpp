@@ -178,4 +178,68 @@ TEST_CASE("a main that was taken over can attach programs to no tracepoint but t
   CHECK(findings.text() == "");
 }
 
+TEST_CASE("a main that was taken over gets maps to write only where programs cannot") {
+  Findings findings;
+  const auto status = broker::launch(options(), [&](broker::Client& client) {
+    std::size_t hashes = 0;
+    for (const ObjectSpec& spec : {policy(), calls({"syscalls/sys_exit_dup"})}) {
+      const auto object = client.load("core", spec);
+      findings.expect(object.has_value(), object ? "" : object.error().message);
+      if (!object) return 1;
+      for (const auto& map : object->maps) {
+        bpf_map_info info{};
+        bpf_attr attr{};
+        attr.info.bpf_fd = static_cast<std::uint32_t>(map.fd.get());
+        attr.info.info_len = sizeof(info);
+        attr.info.info = reinterpret_cast<std::uint64_t>(&info);
+        findings.expect(bpf(BPF_OBJ_GET_INFO_BY_FD, attr) == 0, "cannot ask about " + map.name);
+        const std::vector<std::byte> key(map.key_size), value(std::size_t{64} * map.value_size);
+        const bool wrote = update(map, key.data(), value.data()) || errno != EPERM;
+        const bool may = (info.map_flags & BPF_F_RDONLY_PROG) != 0;
+        findings.expect(wrote == may && map.writable == may, map.name);
+        hashes += map.type == BPF_MAP_TYPE_HASH;
+      }
+    }
+    findings.expect(hashes > 0, "no hash was tried");
+    return 0;
+  });
+  REQUIRE_MESSAGE(status.has_value(), (status ? "" : status.error().message));
+  CHECK(findings.text() == "");
+}
+
+TEST_CASE("a main that was taken over has maps of 256 MiB at most, as the kernel counts them") {
+  Findings findings;
+  const auto status = broker::launch(options(), [&](broker::Client& client) {
+    for (const char* name : {"datagram_flows", "handshakes"}) {
+      ObjectSpec large = policy();
+      std::uint32_t entries = 8'000'000;
+      auto object = [&] {
+        large.map_sizes = {{name, entries}};
+        return client.load("core", large);
+      }();
+      findings.expect(!object && object.error().code == E2BIG, "took millions");
+      while (!object && object.error().code == E2BIG) {
+        entries -= entries / 16;
+        large.map_sizes = {{name, entries}};
+        object = client.load("core", large);
+      }
+      findings.expect(object.has_value(), object ? "" : object.error().message);
+      if (!object) return 1;
+      const auto* map = find_map(object->maps, name);
+      const std::uint64_t bytes = map ? bytes_in_kernel(*map) : 0;
+      // The kernel rounds, and has some for each CPU.
+      findings.expect(bytes > 100 << 20 && bytes <= 257 << 20,
+                      std::string(name) + " has " + std::to_string(bytes) + " bytes in " +
+                          std::to_string(entries) + " entries");
+      findings.expect(client.unload(object->handle).has_value(), "unload");
+    }
+    ObjectSpec internal = policy();
+    internal.map_sizes = {{".rodata", 1000}};
+    findings.expect(!client.load("core", internal), "a size of the settings themselves");
+    return 0;
+  });
+  REQUIRE_MESSAGE(status.has_value(), (status ? "" : status.error().message));
+  CHECK(findings.text() == "");
+}
+
 }  // namespace trivet
