@@ -46,6 +46,8 @@ struct BrokerOptions {
   // Both processes keep only the capabilities and system calls that they need, for good: the
   // calling process too. False where it has other work to do after the run.
   bool confined = true;
+  // Whether main may have tiers tried that it does not use.
+  bool probing = false;
   // How often in a minute main is started again where a signal has ended it.
   unsigned restarts_a_minute = 0;
   // Whether programs may be started: a third process is there for that.

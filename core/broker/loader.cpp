@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::string_view lane_prefix = "lane_";
 // Tiers of all hooks of one object. The largest object has some ten.
-constexpr std::size_t max_tries = 64;
+constexpr std::size_t max_tries = 24;
 // Of the maps whose sizes are settings, for each object.
 constexpr std::uint64_t max_map_bytes = 256 << 20;
 
@@ -228,7 +228,7 @@ Result<void> check_tracepoints(const bpf_program* program, const std::vector<std
 Result<void> check_programs(bpf_object* object, const ObjectSpec& spec) {
   std::size_t tries = 0;
   for (const Hook& hook : spec.hooks) tries += hook.tiers.size();
-  if (tries > max_tries) return Error{"object " + spec.name + " has more than 64 tiers", E2BIG};
+  if (tries > max_tries) return Error{"object " + spec.name + " has more than 24 tiers", E2BIG};
   for (const Hook& hook : spec.hooks) {
     for (const Tier& tier : hook.tiers) {
       if (!tier.tracepoints.empty() && tier.programs.empty())
@@ -387,6 +387,7 @@ Result<void> Loader::retarget(AttachedObject& object, const std::string& hook,
     return attachment.hook == hook && attachment.by_tracepoints;
   });
   if (served == object.attachments.end()) return {};
+  if (auto checked = check_tracepoints(served->program, wanted); !checked) return checked;
   if (auto attached = attach_tracepoints(*served, wanted); !attached) return attached;
   std::erase_if(served->links, [&](const auto& link) {
     return std::ranges::find(wanted, link.first) == wanted.end();
@@ -405,7 +406,6 @@ std::vector<AttachedProgram> AttachedObject::programs() const {
 
 Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const ObjectSpec& spec,
                                           const Choice& choice) {
-  if (auto checked = check_tracepoints(served->program, wanted); !checked) return checked;
   auto object = open(elf, spec);
   if (!object) return std::move(object).error();
   // In the order of the hooks, each once.

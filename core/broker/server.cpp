@@ -112,6 +112,9 @@ Result<Answer> Server::handle(const LoadRequest& request) {
   if (!loading_) return Error{"trivet is stopping", ECANCELED};
   std::string name = request.plugin + "/" + request.spec.name;
   const auto& plugins = in_force_.plugins;
+  if (request.probe && !options_.probing) {
+    return Error{"tiers are tried by `trivet doctor` alone", EACCES};
+  }
   if (!request.probe) {
     if (request.plugin != "core" &&
         std::find(plugins.begin(), plugins.end(), request.plugin) == plugins.end()) {

@@ -143,6 +143,7 @@ Result<int> launch(const LaunchOptions& options, const std::function<int(const L
   broker.write_group = settings->control_write_group;
   broker.uid = user->uid;
   broker.gid = user->gid;
+  broker.probing = !options.control;
   broker.warn = warn;
   broker.reload = [&]() -> Result<broker::Offer> {
     const auto changed = read_config(path, files);

@@ -22,7 +22,9 @@ namespace trivet {
 
 TEST_CASE("a tier that the kernel refuses is named with its reason, and the next one serves") {
   Findings findings;
-  auto status = broker::launch(options(), [&](broker::Client& client) {
+  auto trying = options();
+  trying.probing = true;
+  auto status = broker::launch(trying, [&](broker::Client& client) {
     // Two programs that exist stand for two tiers; the first cannot load without its own config.
     ObjectSpec spec = lifecycle();
     auto probed = client.probe("core", spec);

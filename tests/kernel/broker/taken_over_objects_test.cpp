@@ -242,4 +242,15 @@ TEST_CASE("a main that was taken over has maps of 256 MiB at most, as the kernel
   CHECK(findings.text() == "");
 }
 
+TEST_CASE("a main that was taken over cannot have the broker try tiers for it") {
+  Findings findings;
+  const auto status = broker::launch(options(), [&](broker::Client& client) {
+    const auto tried = client.probe("core", lifecycle());
+    findings.expect(!tried && tried.error().code == EACCES, "tried tiers");
+    return 0;
+  });
+  REQUIRE_MESSAGE(status.has_value(), (status ? "" : status.error().message));
+  CHECK(findings.text() == "");
+}
+
 }  // namespace trivet
