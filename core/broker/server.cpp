@@ -146,8 +146,18 @@ Result<Answer> Server::handle(const LoadRequest& request) {
 }
 
 Result<Answer> Server::handle(const UnloadRequest& request) {
-  if (objects_.erase(request.handle) == 0) return Error{"no such object is loaded", ENOENT};
+  const auto object = objects_.find(request.handle);
+  if (object == objects_.end()) return Error{"no such object is loaded", ENOENT};
+  if (object->second.enforces) tell_removed(object->second.name);
+  objects_.erase(object);
   return Answer{};
+}
+
+// Main decides what is enforced, and its word may be that of whoever took it over: root hears of it
+// from the broker.
+void Server::tell_removed(const std::string& name) const {
+  if (loading_ && options_.warn)
+    options_.warn(name + " enforces nothing any more: the main process had it removed");
 }
 
 Result<Answer> Server::handle(const RetargetRequest& request) {
@@ -306,6 +316,11 @@ Result<Answer> Server::handle(const StartProgramRequest& request) {
 }
 
 Result<Answer> Server::handle(const ReadyRequest&) {
+  for (const auto& [name, instance] : bereaved_) {
+    if (std::ranges::none_of(objects_,
+                             [&](const auto& entry) { return entry.second.name == name; }))
+      tell_removed(name);
+  }
   bereaved_.clear();
   notify_ready();
   return Answer{};

@@ -242,6 +242,42 @@ TEST_CASE("a main that was taken over has maps of 256 MiB at most, as the kernel
   CHECK(findings.text() == "");
 }
 
+TEST_CASE("a main that was taken over cannot have what enforces removed unheard") {
+  TemporaryFolder folder;
+  const std::string heard = folder.path + "/heard";
+  auto listening = options();
+  listening.restarts_a_minute = 1;
+  listening.warn = [&](std::string_view sentence) {
+    std::ofstream(heard, std::ios::app) << sentence << '\n';
+  };
+  const auto count = [&] {
+    std::ifstream file(heard);
+    int removals = 0;
+    for (std::string line; std::getline(file, line);)
+      removals += line.starts_with("core/policy enforces nothing any more");
+    return removals;
+  };
+  ObjectSpec enforcing = policy();
+  enforcing.enforces = true;
+  Findings findings;
+  const auto status = broker::launch(listening, [&](broker::Client& client) {
+    if (client.restarts() == 0) {
+      for (const ObjectSpec& spec : {policy(), enforcing}) {
+        const auto object = client.load("core", spec);
+        findings.expect(object && client.unload(object->handle), "cannot load and unload");
+      }
+      findings.expect(count() == 1, "unloaded unheard, or what enforces nothing was heard of");
+      findings.expect(client.load("core", enforcing).has_value(), "cannot load");
+      ::kill(::getpid(), SIGKILL);
+    }
+    findings.expect(client.ready().has_value(), "not ready");
+    findings.expect(count() == 2, "not taken over from the one before, unheard");
+    return 0;
+  });
+  REQUIRE_MESSAGE(status.has_value(), (status ? "" : status.error().message));
+  CHECK(findings.text() == "");
+}
+
 TEST_CASE("a main that was taken over cannot have the broker try tiers for it") {
   Findings findings;
   const auto status = broker::launch(options(), [&](broker::Client& client) {
