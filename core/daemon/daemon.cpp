@@ -106,6 +106,13 @@ int Daemon::run() {
                                           : api_->port() != 0 ? port(api_->port())
                                                               : "socket"},
                                   {"processes", std::to_string(facts_->counts().processes)}});
+  loop_->watch(broker_.descriptor(), [this] {
+    log_.error(
+        "the broker process is gone, and with it everything in the kernel: nothing is seen or "
+        "enforced any more; trivet hands over what waits and ends");
+    status_ = 1;
+    loop_->quit();
+  });
   loop_->run([this](int signal) { on_signal(signal); }, kTick, [this] { tick(); });
   log_.info("trivet is stopping");
   stop();

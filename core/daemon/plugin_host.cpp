@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "daemon/kernel_map.h"
@@ -22,7 +23,8 @@ class LentObject final : public Object {
     for (auto& map : loaded.maps) maps_.push_back(std::make_unique<KernelMap>(std::move(map)));
   }
   ~LentObject() override {
-    if (auto done = broker_.unload(handle_); !done)
+    // Where the broker is gone, so is the object.
+    if (auto done = broker_.unload(handle_); !done && done.error().code != EPIPE)
       log_.error("cannot unload a BPF object", {{"reason", done.error().to_string()}});
   }
 
