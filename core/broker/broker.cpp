@@ -247,7 +247,7 @@ Result<int> launch(const BrokerOptions& options, const std::function<int(Client&
 
   Programs programs;
   if (options.programs) {
-    auto runner = Programs::with_runner(options.uid, options.gid);
+    auto runner = Programs::with_runner(options.program_uid, options.program_gid);
     if (!runner) return std::move(runner).error();
     programs = std::move(*runner);
   }
