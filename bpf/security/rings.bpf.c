@@ -8,6 +8,7 @@
 #include "lanes.bpf.h"
 #include "security/call_table.h"
 #include "security/opened.bpf.h"
+#include "security/wanted.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -125,7 +126,7 @@ static __noinline int ring__tell(struct ring_open *open, struct io_kiocb *reques
 		tail__add_base(scratch, scratch->tail, used, open->text[0], open->folder);
 	used += event->base_size[0];
 	if (file)
-		used = event__add_file(scratch, used, file);
+		used = event__add_file(scratch, used, (__u64)file);
 	header__set_current(&event->header);
 	event_send(LANE_CANDIDATE, syscall_event, event, sizeof(*event) + used,
 		   sizeof(*event) + TAIL_MAX);

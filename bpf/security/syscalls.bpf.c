@@ -10,22 +10,14 @@
  * much, and sees all.
  */
 #include "lanes.bpf.h"
-#include "security/arguments.bpf.h"
-#include "security/call_table.h"
+#include "security/numbers.bpf.h"
 #include "security/opened.bpf.h"
 #include "security/resolved.bpf.h"
 #include "security/socket.bpf.h"
 #include "task_changes.bpf.h"
+#include "security/wanted.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-const volatile struct syscalls_config config = {};
-const volatile struct call_table calls = {
-	.shapes = CALL_TABLE_SHAPES,
-	.native = CALL_TABLE_NATIVE,
-	.compat = CALL_TABLE_COMPAT,
-	.socketcall = CALL_TABLE_SOCKETCALL,
-};
 
 /* The argument that a field of the shape names; `none` where it names none. */
 static __always_inline __u64 event__argument(struct syscall_event *event, __u32 field, __u64 none)
@@ -114,14 +106,6 @@ static __always_inline struct file *event__read_file(struct syscall_event *event
 	return file;
 }
 
-/* Whether the kernel may have noted where its paths lead. */
-static __always_inline bool shape__has_paths(__u32 shape)
-{
-	return !(shape & CALL_OPENS) &&
-	       (CALL_INDEX(shape, CALL_SECOND_PATH(0)) ||
-		(CALL_INDEX(shape, CALL_PATH(0)) && !(shape & CALL_FIRST_IS_TEXT)));
-}
-
 static __noinline __u32 tail__add_argument(char *tail, __u32 used, __u64 argument)
 {
 	long size = bpf_probe_read_user_str(tail + tail__bound(used), CALL_PATH_MAX,
@@ -148,12 +132,16 @@ static __noinline bool task__has_root_elsewhere(void)
 }
 
 /* The two paths as given, and the folders that they start from; bytes in the tail. */
-static __always_inline __u32 event__add_paths(struct call_scratch *scratch, __u32 shape, __u32 used)
+__noinline __u32 event__add_paths(struct call_scratch *scratch, __u32 shape, __u32 used)
 {
-	struct syscall_event *event = &scratch->event;
-	char *tail = scratch->tail;
 	__u32 first = used, second;
+	struct syscall_event *event;
+	char *tail;
 
+	if (!scratch)
+		return used;
+	event = &scratch->event;
+	tail = scratch->tail;
 	if (CALL_INDEX(shape, CALL_PATH(0)))
 		event->text_size[0] = tail__add_argument(
 			tail, used, event__shaped(event, shape, CALL_PATH(0), 0));
@@ -176,6 +164,46 @@ static __always_inline __u32 event__add_paths(struct call_scratch *scratch, __u3
 			scratch, tail, used, tail[tail__bound(second)],
 			event__shaped(event, shape, CALL_SECOND_PATH_AT(0, -1), AT_FDCWD));
 	return used + event->base_size[1];
+}
+
+/* What was noted of a call that is not told is not that of a later one. */
+static __noinline void resolved__forget(void)
+{
+	struct resolved_paths *paths =
+		bpf_task_storage_get(&lane_paths, bpf_get_current_task_btf(), NULL, 0);
+
+	if (paths)
+		paths->size[0] = paths->size[1] = 0;
+}
+
+/* Moves what was noted of the call that returns to its event; bytes taken of the tail then. */
+__noinline __u32 event__add_resolved(struct call_scratch *scratch, __u64 number, __u32 used)
+{
+	struct syscall_event *event;
+	struct resolved_paths *paths =
+		bpf_task_storage_get(&lane_paths, bpf_get_current_task_btf(), NULL, 0);
+
+	if (!scratch || !paths || paths->number != number)
+		return used;
+	event = &scratch->event;
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		__u64 size = paths->size[i];
+
+		paths->size[i] = 0;
+		barrier_var(size);
+		if (size == 0 || size > PATH_TEXT_MAX)
+			continue;
+		bpf_probe_read_kernel(scratch->tail + tail__bound(used), size, paths->text[i].data);
+		used += size;
+		if (i == 0)
+			event->resolved_size = size;
+	}
+	if (event->resolved_size) {
+		event->inode = paths->inode;
+		event->device = paths->device;
+	}
+	return used;
 }
 
 static __always_inline int call__filtered(__u32 shape)
@@ -248,7 +276,7 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 		event->header.socket_cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 		used += event->path_size;
 	} else if (file) {
-		used = event__add_file(scratch, used, file);
+		used = event__add_file(scratch, used, (__u64)file);
 	}
 
 	if (shape__has_paths(shape))
@@ -274,36 +302,17 @@ int call_exit(struct trace_event_raw_sys_exit *context)
 				     : 0;
 }
 
-/* Of 32-bit calls: which one it is, and 1; 0 for those that nobody asks for. */
-static __always_inline __u32 compat__call(struct pt_regs *regs)
-{
-	__u64 number = call__number(regs);
-
-#ifdef __TARGET_ARCH_x86
-	if (number == COMPAT_SOCKETCALL) {
-		number = (__u32)BPF_CORE_READ(regs, bx);
-		return number < sizeof(calls.socketcall) ? calls.socketcall[number] : 0;
-	}
-#endif
-	return number < CALL_NUMBERS ? calls.compat[number] : 0;
-}
-
 /* Tier "tp_btf": the exit of every call, told apart by number. 32-bit calls are left to "compat".
  */
 SEC("tp_btf/sys_exit")
 int BPF_PROG(raw_exit, struct pt_regs *regs, long result)
 {
 	bool compat = task__in_compat_call();
-	__u64 number;
 	__u32 told;
 
 	if (compat && config.compat_hook)
 		return 0;
-	number = call__number(regs);
-	if (compat)
-		told = compat__call(regs);
-	else
-		told = number < CALL_NUMBERS ? calls.native[number] : 0;
+	told = compat ? compat__call(regs) : native__call(regs);
 	return told ? call__returned(told, compat, compat ? (__s32)result : result) : 0;
 }
 
@@ -323,113 +332,3 @@ int BPF_PROG(compat_exit, struct pt_regs *regs, long result)
 	return told ? call__returned(told, true, (__s32)result) : 0;
 }
 #endif
-
-/*
- * Hook "paths". Where a path leads to nothing yet, its folder and name say where it will be.
- */
-
-/* Begins what is noted of the call that asks; NULL where nobody wants it, or memory is short. */
-static __always_inline struct resolved_paths *paths__begin(void)
-{
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	__u64 number = call__number(regs), call;
-	__u32 told;
-
-	if (task__in_compat_call())
-		told = compat__call(regs);
-	else
-		told = number < CALL_NUMBERS ? calls.native[number] : 0;
-	if (!told || !call__wanted(told - 1) || process__is_own(config.own_tgids))
-		return NULL;
-	call = told - 1;
-	barrier_var(call);
-	if (call >= CALLS_MAX || !shape__has_paths(calls.shapes[call]))
-		return NULL;
-	return resolved__begin(number);
-}
-
-SEC("fentry/security_path_unlink")
-int BPF_PROG(path_unlink, const struct path *folder, struct dentry *dentry)
-{
-	return resolved__first(paths__begin(), dentry, BPF_CORE_READ(folder, mnt));
-}
-
-SEC("fentry/security_path_rmdir")
-int BPF_PROG(path_rmdir, const struct path *folder, struct dentry *dentry)
-{
-	return resolved__first(paths__begin(), dentry, BPF_CORE_READ(folder, mnt));
-}
-
-SEC("fentry/security_path_mkdir")
-int BPF_PROG(path_mkdir, const struct path *folder, struct dentry *dentry)
-{
-	return resolved__first(paths__begin(), dentry, BPF_CORE_READ(folder, mnt));
-}
-
-SEC("fentry/security_path_mknod")
-int BPF_PROG(path_mknod, const struct path *folder, struct dentry *dentry)
-{
-	return resolved__first(paths__begin(), dentry, BPF_CORE_READ(folder, mnt));
-}
-
-SEC("fentry/security_path_symlink")
-int BPF_PROG(path_symlink, const struct path *folder, struct dentry *dentry)
-{
-	return resolved__second(paths__begin(), dentry, BPF_CORE_READ(folder, mnt));
-}
-
-/* Both ends are on one mount. */
-SEC("fentry/security_path_link")
-int BPF_PROG(path_link, struct dentry *old, const struct path *folder, struct dentry *dentry)
-{
-	struct resolved_paths *paths = paths__begin();
-	struct vfsmount *mount = BPF_CORE_READ(folder, mnt);
-
-	resolved__first(paths, old, mount);
-	return resolved__second(paths, dentry, mount);
-}
-
-SEC("fentry/security_path_rename")
-int BPF_PROG(path_rename, const struct path *old_folder, struct dentry *old,
-	     const struct path *folder, struct dentry *dentry)
-{
-	struct resolved_paths *paths = paths__begin();
-
-	resolved__first(paths, old, BPF_CORE_READ(old_folder, mnt));
-	return resolved__second(paths, dentry, BPF_CORE_READ(folder, mnt));
-}
-
-SEC("fentry/security_path_truncate")
-int BPF_PROG(path_truncate, const struct path *path)
-{
-	return resolved__first(paths__begin(), BPF_CORE_READ(path, dentry),
-			       BPF_CORE_READ(path, mnt));
-}
-
-SEC("fentry/security_path_chmod")
-int BPF_PROG(path_chmod, const struct path *path)
-{
-	return resolved__first(paths__begin(), BPF_CORE_READ(path, dentry),
-			       BPF_CORE_READ(path, mnt));
-}
-
-SEC("fentry/security_path_chown")
-int BPF_PROG(path_chown, const struct path *path)
-{
-	return resolved__first(paths__begin(), BPF_CORE_READ(path, dentry),
-			       BPF_CORE_READ(path, mnt));
-}
-
-SEC("fentry/security_path_chroot")
-int BPF_PROG(path_chroot, const struct path *path)
-{
-	return resolved__first(paths__begin(), BPF_CORE_READ(path, dentry),
-			       BPF_CORE_READ(path, mnt));
-}
-
-SEC("fentry/security_sb_mount")
-int BPF_PROG(path_mount, const char *device, const struct path *path)
-{
-	return resolved__second(paths__begin(), BPF_CORE_READ(path, dentry),
-				BPF_CORE_READ(path, mnt));
-}

@@ -26,6 +26,8 @@
 #define HEAD_WINDOWS 16
 #define HEAD_STEP    128
 #define HEAD_NAME    16
+/* A verdict is awaited eagerly once a run is this long: few messages are. */
+#define PAYLOAD_URGENT (64 << 10)
 
 const volatile struct payload_config config = {
 	.run_bytes = 320 << 10, .open_bytes = 16 << 20, .datagrams = 1};
@@ -44,8 +46,8 @@ struct socket_state {
 	__u32 run_bytes[2]; /* by direction: payload since the other direction last spoke */
 	struct task_key owners[2];
 	__u8 ignored;
-	__u8 followed; /* created by the first bytes of a direction */
-	__u8 open[2];  /* by direction: the message under way may be chunked */
+	__u8 followed;	 /* created by the first bytes of a direction */
+	__u8 bounded[2]; /* by direction: the message under way is HTTP's, and has no chunks */
 };
 
 struct {
@@ -196,8 +198,9 @@ static __always_inline long record__fill(struct bpf_dynptr *record, struct __sk_
 	return window ? bpf_skb_load_bytes(skb, offset + done, window, rest + 1) : -1;
 }
 
+/* `urgent`: the reader shall not wait for its timer. */
 __noinline int payload__send(struct __sk_buff *skb, const struct socket_payload_event *seen,
-			     __u32 offset)
+			     __u32 offset, bool urgent)
 {
 	__u64 sequence = lane__next_sequence(LANE_BULK);
 	struct socket_payload_event *event;
@@ -223,7 +226,8 @@ __noinline int payload__send(struct __sk_buff *skb, const struct socket_payload_
 	header__init(&event->header, LANE_BULK, socket_payload_event_id,
 		     socket_payload_event_version, size, sequence);
 	event->header.socket_cookie = bpf_get_socket_cookie(skb);
-	bpf_ringbuf_submit_dynptr(&record, lane__flags(LANE_BULK, size));
+	bpf_ringbuf_submit_dynptr(&record,
+				  urgent ? BPF_RB_FORCE_WAKEUP : lane__flags(LANE_BULK, size));
 	return 0;
 }
 
@@ -360,7 +364,8 @@ static __always_inline void payload__take(struct __sk_buff *skb, enum payload_di
 	struct bpf_sock *sk = skb->sk;
 	struct bpf_tcp_sock *tcp;
 	struct tcphdr header;
-	bool whole = false;
+	bool whole = false, open, urgent = false;
+	__u32 before;
 	int offset;
 
 	if (!sk)
@@ -387,7 +392,7 @@ static __always_inline void payload__take(struct __sk_buff *skb, enum payload_di
 			return;
 		/* With it, its owner is told from now on. */
 		bpf_sk_storage_get(&tracing_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-		payload__send(skb, &seen, offset);
+		payload__send(skb, &seen, offset, false);
 		return;
 	}
 	if (bpf_skb_load_bytes(skb, offset, &header, sizeof(header)))
@@ -414,7 +419,7 @@ static __always_inline void payload__take(struct __sk_buff *skb, enum payload_di
 			bpf_ntohs(direction == PAYLOAD_RECEIVED ? header.source : header.dest);
 		seen.captured_bytes = seen.payload_bytes < PAYLOAD_BYTES_MAX ? seen.payload_bytes
 									     : PAYLOAD_BYTES_MAX;
-		payload__send(skb, &seen, offset);
+		payload__send(skb, &seen, offset, false);
 		return;
 	}
 
@@ -471,19 +476,21 @@ static __always_inline void payload__take(struct __sk_buff *skb, enum payload_di
 				enum head_kind head = packet__head_kind(skb, offset);
 
 				if (head != HEAD_NONE)
-					state->open[direction & 1] = head == HEAD_OPEN;
+					state->bounded[direction & 1] = head == HEAD_BOUNDED;
 			}
-			seen.captured_bytes = state__grant(state, direction, whole,
-							   state->open[direction & 1] && !verdict
-								   ? config.open_bytes
-								   : config.run_bytes,
-							   seen.payload_bytes);
+			open = !verdict && !state->bounded[direction & 1];
+			before = state->run_bytes[direction & 1];
+			seen.captured_bytes = state__grant(
+				state, direction, whole,
+				open ? config.open_bytes : config.run_bytes, seen.payload_bytes);
+			urgent = open && before < PAYLOAD_URGENT &&
+				 state->run_bytes[direction & 1] >= PAYLOAD_URGENT;
 		}
 	}
 	ends__of_socket(&seen.ends, sk);
 	seen.ends.local_port = sk->src_port;
 	seen.ends.peer_port = bpf_ntohs(sk->dst_port);
-	payload__send(skb, &seen, offset);
+	payload__send(skb, &seen, offset, urgent);
 }
 
 SEC("cgroup_skb/ingress")
@@ -595,18 +602,31 @@ int BPF_PROG(owner_received, struct sock *sk, int bytes, int flags)
 	return owner__take(sk, bytes, PAYLOAD_RECEIVED);
 }
 
-/* Before those tracepoints (6.3); IPv6 sockets pass through the same two functions. */
-SEC("fexit/tcp_sendmsg")
-int BPF_PROG(owner_sent_fexit, struct sock *sk, struct msghdr *message, size_t size, int bytes)
+/* Before those tracepoints (6.3): what every send and receive of an internet socket passes. */
+SEC("fexit/inet_sendmsg")
+int BPF_PROG(owner_sent_4, struct socket *socket, struct msghdr *message, size_t size, int bytes)
 {
-	return owner__take(sk, bytes, PAYLOAD_SENT);
+	return owner__take(socket->sk, bytes, PAYLOAD_SENT);
 }
 
-SEC("fexit/tcp_recvmsg")
-int BPF_PROG(owner_received_fexit, struct sock *sk, struct msghdr *message, size_t size, int flags,
-	     int *address_size, int bytes)
+SEC("fexit/inet6_sendmsg")
+int BPF_PROG(owner_sent_6, struct socket *socket, struct msghdr *message, size_t size, int bytes)
 {
-	return owner__take(sk, bytes, PAYLOAD_RECEIVED);
+	return owner__take(socket->sk, bytes, PAYLOAD_SENT);
+}
+
+SEC("fexit/inet_recvmsg")
+int BPF_PROG(owner_received_4, struct socket *socket, struct msghdr *message, size_t size,
+	     int flags, int bytes)
+{
+	return owner__take(socket->sk, bytes, PAYLOAD_RECEIVED);
+}
+
+SEC("fexit/inet6_recvmsg")
+int BPF_PROG(owner_received_6, struct socket *socket, struct msghdr *message, size_t size,
+	     int flags, int bytes)
+{
+	return owner__take(socket->sk, bytes, PAYLOAD_RECEIVED);
 }
 
 SEC("tp_btf/inet_sock_set_state")

@@ -59,7 +59,10 @@ struct socket_payload_event {
 	__u32 captured_bytes; /* fewer where the rest of a long message is not wanted */
 	__u8 direction;	      /* enum payload_direction */
 	__u8 flags;	      /* enum payload_flags */
-	__u16 reserved;
+	/* 1: text above TLS, taken from a call of header.task. Its sequence numbers count text, and
+	   tcp_ack is what this end had said or read by then. */
+	__u8 above_tls;
+	__u8 reserved;
 };
 TRIVET_EVENT(socket_payload_event, 128, 128, 1);
 
@@ -92,8 +95,8 @@ enum payload_verdict {
 struct payload_config {
 	/* Bytes told in one direction until the other one speaks; lengths are told beyond. */
 	__u32 run_bytes;
-	/* The same where a message's head does not show that its body has no chunks: of chunks
-	   every byte is needed, and user space's verdict may come 50 ms after the head. */
+	/* The same where no verdict has come, and no head has shown that the body has no chunks: of
+	   chunks, and of rows of a database, every byte is needed. */
 	__u32 open_bytes;
 	__u32 datagrams; /* whether DNS in datagrams is told */
 };

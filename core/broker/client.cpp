@@ -79,6 +79,23 @@ Result<UniqueFd> Client::iterate(std::uint32_t handle, const std::string& progra
   return take_fd(ask(socket_.get(), mutex_, IterateRequest{handle, program}));
 }
 
+Result<LentFile> Client::code_file(std::uint32_t object, std::uint32_t pid, std::uint64_t start_ns,
+                                   std::uint64_t address) {
+  auto answer = ask(socket_.get(), mutex_, CodeFileRequest{object, pid, start_ns, address});
+  if (!answer) return std::move(answer).error();
+  if (answer->fds.empty()) return Error{"the broker's answer cannot be read", EBADMSG};
+  return LentFile{answer->handle, std::move(answer->fds.front())};
+}
+
+Result<void> Client::probe(std::uint32_t file, const std::string& hook,
+                           const std::vector<ProbePlace>& places) {
+  return only_error(ask(socket_.get(), mutex_, ProbeRequest{file, hook, places}));
+}
+
+Result<void> Client::release(std::uint32_t file) {
+  return only_error(ask(socket_.get(), mutex_, ReleaseFileRequest{file}));
+}
+
 Result<UniqueFd> Client::open_configured(const std::string& path) {
   return take_fd(ask(socket_.get(), mutex_, OpenConfiguredRequest{path}));
 }

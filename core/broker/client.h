@@ -35,6 +35,12 @@ struct LoadedObject {
   std::vector<LoadedMap> maps;  // the object's own; the lanes come from Client::lanes()
 };
 
+// A file of code that the broker keeps, until release().
+struct LentFile {
+  std::uint32_t handle = 0;
+  UniqueFd fd;
+};
+
 // One file about a container; its name says what it is (facts/container_state.h).
 struct StateDescriptor {
   std::string name;
@@ -72,6 +78,16 @@ class Client {
   Result<std::vector<LoadedMap>> lanes();
   // A new pass over an iterator program of a loaded object: read it to the end of file.
   Result<UniqueFd> iterate(std::uint32_t handle, const std::string& program);
+
+  // The file whose code the living process of that pid and start runs at that address, until
+  // release(): its handle, and a descriptor for reading. ESRCH, ENOENT and EMFILE as in
+  // Object::code_file().
+  Result<LentFile> code_file(std::uint32_t object, std::uint32_t pid, std::uint64_t start_ns,
+                             std::uint64_t address);
+  Result<void> probe(std::uint32_t file, const std::string& hook,
+                     const std::vector<ProbePlace>& places);
+  // Detaches what is attached to the file.
+  Result<void> release(std::uint32_t file);
 
   // A file that the configuration names (itself included), or one directly in a folder that it
   // names, open for reading. Paths are absolute.

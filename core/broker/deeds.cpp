@@ -94,6 +94,15 @@ bool send_to_itself() {
   return ::sendto(socket.get(), &byte, 1, MSG_DONTWAIT, here.get(), here.size) == 1;
 }
 
+bool talk_to_itself() {
+  int pair[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) return false;
+  const UniqueFd one(pair[0]);
+  const UniqueFd other(pair[1]);
+  char byte = 0;
+  return ::send(one.get(), &byte, 1, MSG_NOSIGNAL) == 1 && ::recv(other.get(), &byte, 1, 0) == 1;
+}
+
 constexpr auto send_udp4 = send_and_receive_in_vain<AF_INET, SOCK_DGRAM>;
 constexpr auto send_udp6 = send_and_receive_in_vain<AF_INET6, SOCK_DGRAM>;
 constexpr auto send_tcp4 = send_and_receive_in_vain<AF_INET, SOCK_STREAM>;
@@ -122,6 +131,8 @@ constexpr Deed deeds[] = {
     {"fentry/inet6_recvmsg", send_udp6},
     {"fexit/tcp_sendmsg", send_tcp4},
     {"fexit/tcp_recvmsg", send_tcp4},
+    {"fexit/unix_stream_sendmsg", talk_to_itself},
+    {"fexit/unix_stream_recvmsg", talk_to_itself},
     {"cgroup/sock_create", open_and_close_a_socket},
     {"cgroup/sock_release", open_and_close_a_socket},
     {"cgroup/connect4", connected4, Reach::packets},

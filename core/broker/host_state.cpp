@@ -9,12 +9,15 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <optional>
 #include <string_view>
 
 namespace trivet::broker {
 namespace {
 
 constexpr std::size_t container_id_digits = 64;
+// Of 65530 mappings, as many as a process has by default, with paths of usual length.
+constexpr std::size_t max_maps_bytes = 8 << 20;
 
 // Where each runtime keeps one folder for each container, by its documentation.
 constexpr std::string_view docker_containers = "/var/lib/docker/containers/";
@@ -55,6 +58,73 @@ long long start_ticks(int folder) {
   return -1;
 }
 
+std::string name_of(std::uint32_t pid) {
+  return "process " + std::to_string(pid);
+}
+
+// A descriptor of the process's folder, which is bound to it, whoever gets its number next.
+Result<UniqueFd> open_process(std::uint32_t pid, std::uint64_t start_ns) {
+  UniqueFd folder(
+      ::open(("/proc/" + std::to_string(pid)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return system_error(errno == ENOENT ? ESRCH : errno, "cannot open " + name_of(pid));
+  const auto ticks_per_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  const auto wanted = static_cast<long long>(start_ns / (1'000'000'000 / ticks_per_second));
+  if (start_ticks(folder.get()) != wanted) {
+    return Error{name_of(pid) + " is not the one that was asked for: that one has ended", ESRCH};
+  }
+  return folder;
+}
+
+Result<UniqueFd> open_regular(int folder, const std::string& name, std::uint32_t pid) {
+  UniqueFd file(::openat(folder, name.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!file) return system_error(errno, "cannot open " + name + " of " + name_of(pid));
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    return Error{name + " of " + name_of(pid) + " is not a regular file", EINVAL};
+  }
+  return file;
+}
+
+// A line of /proc/PID/maps begins with "start-end rwxp ", the bounds in hex: of the mapping that
+// holds the address and may run, its name in map_files, which has no leading zeros.
+std::optional<std::string> code_mapping_in(std::string_view line, std::uint64_t address) {
+  std::uint64_t start = 0;
+  std::uint64_t end = 0;
+  const char* last = line.data() + line.size();
+  auto first = std::from_chars(line.data(), last, start, 16);
+  if (first.ec != std::errc() || first.ptr == last || *first.ptr != '-') return std::nullopt;
+  auto second = std::from_chars(first.ptr + 1, last, end, 16);
+  if (second.ec != std::errc() || last - second.ptr < 5 || second.ptr[3] != 'x' ||
+      address < start || address >= end) {
+    return std::nullopt;
+  }
+  std::array<char, 40> name{};
+  auto dash = std::to_chars(name.data(), name.data() + name.size(), start, 16);
+  *dash.ptr = '-';
+  auto done = std::to_chars(dash.ptr + 1, name.data() + name.size(), end, 16);
+  return std::string(name.data(), done.ptr);
+}
+
+Result<std::string> code_mapping(int folder, std::uint64_t address) {
+  UniqueFd file(::openat(folder, "maps", O_RDONLY | O_CLOEXEC));
+  if (!file) return system_error(errno, "cannot read its mappings");
+  std::string text;
+  std::array<char, 16384> piece{};
+  for (std::size_t total = 0; total < max_maps_bytes;) {
+    const ssize_t size = ::read(file.get(), piece.data(), piece.size());
+    if (size <= 0) break;
+    total += static_cast<std::size_t>(size);
+    text.append(piece.data(), static_cast<std::size_t>(size));
+    std::size_t begin = 0;
+    for (std::size_t end = 0; (end = text.find('\n', begin)) != text.npos; begin = end + 1) {
+      auto found = code_mapping_in(std::string_view(text).substr(begin, end - begin), address);
+      if (found) return *std::move(found);
+    }
+    text.erase(0, begin);
+  }
+  return Error{"runs no file's code there", ENOENT};
+}
+
 }  // namespace
 
 Result<Answer> open_container_state(TrustedFiles& files, const std::string& id) {
@@ -91,24 +161,17 @@ Result<Answer> open_container_state(TrustedFiles& files, const std::string& id) 
 }
 
 Result<UniqueFd> open_process_file(std::uint32_t pid, std::uint64_t start_ns, ProcessFile which) {
-  std::string what = "process " + std::to_string(pid);
-  // A descriptor of the folder is bound to this process, whoever gets its number next.
-  UniqueFd folder(
-      ::open(("/proc/" + std::to_string(pid)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!folder) return system_error(errno == ENOENT ? ESRCH : errno, "cannot open " + what);
-  const auto ticks_per_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
-  const auto wanted = static_cast<long long>(start_ns / (1'000'000'000 / ticks_per_second));
-  if (start_ticks(folder.get()) != wanted) {
-    return Error{what + " is not the one that was asked for: that one has ended", ESRCH};
-  }
-  const char* name = which == ProcessFile::environment ? "environ" : "exe";
-  UniqueFd file(::openat(folder.get(), name, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  if (!file) return system_error(errno, "cannot open " + std::string(name) + " of " + what);
-  struct stat status {};
-  if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
-    return Error{std::string(name) + " of " + what + " is not a regular file", EINVAL};
-  }
-  return file;
+  auto folder = open_process(pid, start_ns);
+  if (!folder) return folder;
+  return open_regular(folder->get(), which == ProcessFile::environment ? "environ" : "exe", pid);
+}
+
+Result<UniqueFd> open_code_file(std::uint32_t pid, std::uint64_t start_ns, std::uint64_t address) {
+  auto folder = open_process(pid, start_ns);
+  if (!folder) return folder;
+  auto mapping = code_mapping(folder->get(), address);
+  if (!mapping) return std::move(mapping).error().within(name_of(pid));
+  return open_regular(folder->get(), "map_files/" + *mapping, pid);
 }
 
 }  // namespace trivet::broker

@@ -23,4 +23,8 @@ Result<Answer> open_container_state(TrustedFiles& files, const std::string& id);
 enum class ProcessFile { environment, executable };
 Result<UniqueFd> open_process_file(std::uint32_t pid, std::uint64_t start_ns, ProcessFile which);
 
+// The file whose code that process runs at that address. ENOENT as the error's code where there is
+// none.
+Result<UniqueFd> open_code_file(std::uint32_t pid, std::uint64_t start_ns, std::uint64_t address);
+
 }  // namespace trivet::broker

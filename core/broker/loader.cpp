@@ -249,9 +249,6 @@ Result<void> check_programs(bpf_object* object, const ObjectSpec& spec) {
 void CloseObject::operator()(bpf_object* object) const {
   bpf_object__close(object);
 }
-void DestroyLink::operator()(bpf_link* link) const {
-  bpf_link__destroy(link);
-}
 
 Loader::Loader() : cpus_(read_cpu_groups()) {
   silence_libbpf();
@@ -340,8 +337,12 @@ Result<void> Loader::keep_lanes(bpf_object* object) {
 
 Result<LinkPtr> Loader::attach(bpf_object* object, const std::string& name) {
   bpf_program* program = bpf_object__find_program_by_name(object, name.c_str());
-  // Each pass over an iterator makes its own link.
+  // Each pass over an iterator makes its own link, and so does each file that is probed.
   if (is_iterator(program)) return LinkPtr();
+  if (is_probe(program)) {
+    if (auto tried = try_probe(program); !tried) return std::move(tried).error();
+    return LinkPtr();
+  }
   bpf_link* link = nullptr;
   LibbpfLog log;
   if (attaches_to_cgroup(program)) {
@@ -395,6 +396,21 @@ Result<void> Loader::retarget(AttachedObject& object, const std::string& hook,
   return {};
 }
 
+Result<std::vector<Probe>> Loader::probe_file(const AttachedObject& object, const std::string& hook,
+                                              int file, std::span<const ProbePlace> places) const {
+  std::vector<Probe> probes;
+  bool known = false;
+  for (const Attachment& attachment : object.attachments) {
+    if (attachment.hook != hook || !is_probe(attachment.program)) continue;
+    known = true;
+    if (auto done = attach_probe(attachment.program, file, places, probes); !done) {
+      return std::move(done).error();
+    }
+  }
+  if (!known) return Error{"no probe serves hook " + hook, ENOENT};
+  return probes;
+}
+
 std::vector<AttachedProgram> AttachedObject::programs() const {
   std::vector<AttachedProgram> borrowed;
   for (const Attachment& attachment : attachments) {
@@ -427,6 +443,7 @@ Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const 
   bpf_object__for_each_program(program, object->get()) {
     bool load = std::find(wanted.begin(), wanted.end(), bpf_program__name(program)) != wanted.end();
     bpf_program__set_autoload(program, load);
+    prepare_probe(program);
   }
   {
     LibbpfLog log;
@@ -448,8 +465,8 @@ Result<AttachedObject> Loader::try_choice(std::span<const std::byte> elf, const 
     } else {
       auto link = attach(attached.object.get(), name);
       if (!link) return std::move(link).error();
-      if (!*link) continue;
-      one.links.emplace(bpf_program__section_name(one.program), std::move(*link));
+      if (!*link && !is_probe(one.program)) continue;
+      if (*link) one.links.emplace(bpf_program__section_name(one.program), std::move(*link));
     }
     attached.attachments.push_back(std::move(one));
   }
@@ -471,7 +488,7 @@ Result<int> Loader::try_hook(std::span<const std::byte> elf, const ObjectSpec& s
                              std::size_t hook, bool all_tiers, HookState& state) {
   Choice alone(spec.hooks.size(), -1);
   int best = -1;
-  for (std::size_t tier = 0; tier < spec.hooks[hook].tiers.size(); tier++) {
+  for (std::size_t tier = state.tried.size(); tier < spec.hooks[hook].tiers.size(); tier++) {
     if (asked_to_stop()) return Error{"trivet is stopping", ECANCELED};
     alone[hook] = static_cast<int>(tier);
     const std::string& name = spec.hooks[hook].tiers[tier].name;
@@ -506,11 +523,15 @@ Result<AttachedObject> Loader::load(std::span<const std::byte> elf, const Object
   }
   // On most kernels the best of everything loads, at once.
   auto attached = try_choice(elf, spec, choice);
-  if (!attached || !silence_of(*attached, Reach::quiet).empty()) {
+  const std::string refusal =
+      attached ? silence_of(*attached, Reach::quiet) : attached.error().message;
+  if (!attached || !refusal.empty()) {
     attached = Error{};
     std::string missing;
     for (std::size_t i = 0; i < spec.hooks.size(); i++) {
       states[i] = {spec.hooks[i].name, "", {}};
+      // Where there is but one hook, its first tier has been tried just now.
+      if (spec.hooks.size() == 1) states[i].tried = {{spec.hooks[i].tiers[0].name, refusal}};
       auto tier = try_hook(elf, spec, i, false, states[i]);
       if (!tier) return std::move(tier).error();
       choice[i] = *tier;

@@ -14,12 +14,12 @@
 
 #include "broker/cpu_groups.h"
 #include "broker/firing.h"
+#include "broker/probes.h"
 #include "broker/protocol.h"
 #include "broker/unique_fd.h"
 #include "trivet/bpf.h"
 #include "trivet/result.h"
 
-struct bpf_link;
 struct bpf_map;
 struct bpf_object;
 
@@ -28,11 +28,7 @@ namespace trivet::broker {
 struct CloseObject {
   void operator()(bpf_object* object) const;
 };
-struct DestroyLink {
-  void operator()(bpf_link* link) const;
-};
 using ObjectPtr = std::unique_ptr<bpf_object, CloseObject>;
-using LinkPtr = std::unique_ptr<bpf_link, DestroyLink>;
 
 // A program of an object that serves a hook, and its links by the place that each is at.
 struct Attachment {
@@ -71,6 +67,9 @@ class Loader {
   // old ones go, the rest is not touched. Nothing to do where another tier serves it.
   Result<void> retarget(AttachedObject& object, const std::string& hook,
                         const std::vector<std::string>& places);
+  // Has the tier that serves a hook run at these places of a file; until the links go.
+  Result<std::vector<Probe>> probe_file(const AttachedObject& object, const std::string& hook,
+                                        int file, std::span<const ProbePlace> places) const;
   // A new pass over an iterator program of the object.
   Result<UniqueFd> iterate(const AttachedObject& object, const std::string& program);
 
@@ -85,7 +84,8 @@ class Loader {
   Result<ObjectPtr> open(std::span<const std::byte> elf, const ObjectSpec& spec);
   Result<AttachedObject> try_choice(std::span<const std::byte> elf, const ObjectSpec& spec,
                                     const Choice& choice);
-  // Fills one hook's state; answers the tier, or -1. An error where the broker is to stop.
+  // Tries the tiers behind those in the state, and fills it; answers the tier, or -1. An error
+  // where the broker is to stop.
   Result<int> try_hook(std::span<const std::byte> elf, const ObjectSpec& spec, std::size_t hook,
                        bool all_tiers, HookState& state);
   Result<void> wire_lanes(bpf_object* object);

@@ -15,6 +15,7 @@ namespace trivet::broker {
 namespace {
 
 constexpr std::size_t max_name = 128;
+constexpr std::size_t max_places = 64;
 constexpr std::size_t max_path = 4096;
 constexpr std::size_t max_sentence = 16 * 1024;
 constexpr std::size_t max_hooks = 64;
@@ -156,6 +157,46 @@ void write(Writer& out, const ListenerRequest& request) {
 }
 void read(Reader& in, ListenerRequest& request) {
   request.socket = in.flag() ? ListenSocket::api : ListenSocket::control;
+}
+
+void write(Writer& out, const CodeFileRequest& request) {
+  out.number(request.object);
+  out.number(request.pid);
+  out.number(request.start_ns);
+  out.number(request.address);
+}
+void read(Reader& in, CodeFileRequest& request) {
+  request.object = in.number<std::uint32_t>();
+  request.pid = in.number<std::uint32_t>();
+  request.start_ns = in.number<std::uint64_t>();
+  request.address = in.number<std::uint64_t>();
+}
+
+void write(Writer& out, const ProbeRequest& request) {
+  out.number(request.file);
+  out.text(request.hook);
+  out.list(request.places, [&](const ProbePlace& place) {
+    out.number(place.offset);
+    out.number(place.cookie);
+    out.number(static_cast<std::uint8_t>(place.at_return));
+  });
+}
+void read(Reader& in, ProbeRequest& request) {
+  request.file = in.number<std::uint32_t>();
+  request.hook = in.text(max_name);
+  in.list(max_places, [&] {
+    ProbePlace& place = request.places.emplace_back();
+    place.offset = in.number<std::uint64_t>();
+    place.cookie = in.number<std::uint64_t>();
+    place.at_return = in.flag();
+  });
+}
+
+void write(Writer& out, const ReleaseFileRequest& request) {
+  out.number(request.file);
+}
+void read(Reader& in, ReleaseFileRequest& request) {
+  request.file = in.number<std::uint32_t>();
 }
 
 template <class Empty>

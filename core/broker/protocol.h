@@ -75,6 +75,21 @@ struct StartProgramRequest {
   std::string name;
 };
 struct FindSilentRequest {};
+// The file whose code a process runs at that address; the answer's handle is the file's.
+struct CodeFileRequest {
+  std::uint32_t object = 0;
+  std::uint32_t pid = 0;
+  std::uint64_t start_ns = 0;
+  std::uint64_t address = 0;
+};
+struct ProbeRequest {
+  std::uint32_t file = 0;
+  std::string hook;
+  std::vector<ProbePlace> places;
+};
+struct ReleaseFileRequest {
+  std::uint32_t file = 0;
+};
 
 // The place in this list is the request's number on the wire.
 using Request =
@@ -82,7 +97,7 @@ using Request =
                  ListConfiguredRequest, ReloadRequest, PluginNamesRequest, OpenPluginRequest,
                  ListenerRequest, ReadyRequest, CommitReloadRequest, ContainerStateRequest,
                  ProcessFileRequest, OwnedFolderRequest, StartProgramRequest, RetargetRequest,
-                 FindSilentRequest>;
+                 FindSilentRequest, CodeFileRequest, ProbeRequest, ReleaseFileRequest>;
 
 // A map as an answer describes it; its descriptor has the same place in Answer::fds.
 struct MapDescription {

@@ -21,6 +21,9 @@ namespace {
 constexpr std::string_view library_suffix = ".so";
 // A main that was taken over cannot have the kernel switch its counting on and off all the time.
 constexpr std::chrono::seconds check_pause{1};
+// Each holds a descriptor and two links, or one link for each place where the kernel has none for
+// several.
+constexpr std::size_t max_code_files = 256;
 
 Answer with_fd(UniqueFd fd) {
   Answer answer;
@@ -69,6 +72,7 @@ void Server::begin(std::map<ListenSocket, int> listeners) {
     std::string name = instance.name;
     if (instance.enforces) bereaved_.insert_or_assign(std::move(name), std::move(instance));
   }
+  files_.clear();
   objects_.clear();
 }
 
@@ -146,6 +150,7 @@ Result<Answer> Server::handle(const LoadRequest& request) {
 }
 
 Result<Answer> Server::handle(const UnloadRequest& request) {
+  std::erase_if(files_, [&](const auto& file) { return file.second.object == request.handle; });
   const auto object = objects_.find(request.handle);
   if (object == objects_.end()) return Error{"no such object is loaded", ENOENT};
   if (object->second.enforces) tell_removed(object->second.name);
@@ -313,6 +318,39 @@ Result<Answer> Server::handle(const StartProgramRequest& request) {
     return with_fd(std::move(*input));
   }
   return Error{"the configuration has no program for output " + request.name, EACCES};
+}
+
+Result<Answer> Server::handle(const CodeFileRequest& request) {
+  if (!loading_) return Error{"trivet is stopping", ECANCELED};
+  if (!objects_.contains(request.object)) return Error{"no such object is loaded", ENOENT};
+  if (files_.size() >= max_code_files) return Error{"too many files are in use", EMFILE};
+  auto file = open_code_file(request.pid, request.start_ns, request.address);
+  if (!file) return std::move(file).error();
+  UniqueFd copy(::fcntl(file->get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy) return system_error(errno, "cannot lend a file of code");
+  Answer answer = with_fd(std::move(copy));
+  answer.handle = ++last_handle_;
+  files_.emplace(answer.handle, CodeFile{request.object, std::move(*file), {}});
+  return answer;
+}
+
+Result<Answer> Server::handle(const ProbeRequest& request) {
+  if (!loading_) return Error{"trivet is stopping", ECANCELED};
+  const auto file = files_.find(request.file);
+  if (file == files_.end()) return Error{"no such file is in use", ENOENT};
+  if (!file->second.probes.empty()) return Error{"the file is probed already", EEXIST};
+  const auto object = objects_.find(file->second.object);
+  if (object == objects_.end()) return Error{"no such object is loaded", ENOENT};
+  auto probes = loader_.probe_file(object->second.object, request.hook, file->second.fd.get(),
+                                   request.places);
+  if (!probes) return std::move(probes).error();
+  file->second.probes = std::move(*probes);
+  return Answer{};
+}
+
+Result<Answer> Server::handle(const ReleaseFileRequest& request) {
+  if (files_.erase(request.file) == 0) return Error{"no such file is in use", ENOENT};
+  return Answer{};
 }
 
 Result<Answer> Server::handle(const ReadyRequest&) {

@@ -41,6 +41,13 @@ class Server {
     bool enforces = false;
   };
 
+  // A file of code that a plugin looks at, or that an object's programs are attached to.
+  struct CodeFile {
+    std::uint32_t object;
+    UniqueFd fd;
+    std::vector<Probe> probes;
+  };
+
   Result<Answer> handle(const LoadRequest& request);
   Result<Answer> handle(const UnloadRequest& request);
   Result<Answer> handle(const RetargetRequest& request);
@@ -59,6 +66,9 @@ class Server {
   Result<Answer> handle(const OwnedFolderRequest& request);
   Result<Answer> handle(const StartProgramRequest& request);
   Result<Answer> handle(const FindSilentRequest& request);
+  Result<Answer> handle(const CodeFileRequest& request);
+  Result<Answer> handle(const ProbeRequest& request);
+  Result<Answer> handle(const ReleaseFileRequest& request);
 
   void tell_removed(const std::string& name) const;
   bool configured(const std::string& path) const;
@@ -77,6 +87,7 @@ class Server {
   bool loading_ = true;
   std::map<std::uint32_t, Instance> objects_;
   std::map<std::string, Instance> bereaved_;  // enforcing for a main that is being started again
+  std::map<std::uint32_t, CodeFile> files_;
   std::uint32_t last_handle_ = 0;
   std::vector<SilentHook> silent_;  // as found at that time
   std::chrono::steady_clock::time_point looked_{};

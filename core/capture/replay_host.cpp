@@ -53,6 +53,10 @@ class ReplayObject final : public Object {
   const std::vector<HookState>& hooks() const override { return hooks_; }
   Result<Map*> map(const std::string& name) override { return &maps_[name]; }
   Result<void> retarget(const std::string&, const std::vector<std::string>&) override { return {}; }
+  Result<std::unique_ptr<CodeFile>> code_file(const TaskKey&, std::uint64_t) override {
+    return Error{"the processes of a capture have ended", ESRCH};
+  }
+  Result<void> iterate(const std::string&) override { return {}; }
 
  private:
   std::vector<HookState> hooks_;

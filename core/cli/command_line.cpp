@@ -238,8 +238,7 @@ int observe_verb(const Words& words, const Commands&) {
     line.option()(option.name.c_str(), po::value<Words>()->value_name(option.value),
                   option.help.c_str());
   line.option()("not", po::value<Words>()->zero_tokens(), "Reverses the test that follows.");
-  line.option()("output,o", text_value(format, "FORMAT"),
-                "compact, json; for alerts falco or text; for flows hubble.");
+  line.option()("output,o", text_value(format, "FORMAT"), "compact, json, falco, text or hubble.");
   line.option()("colour", text_value(colour, "WHEN"),
                 "auto (on a terminal, unless NO_COLOR is set), always or never.");
   add_socket(line, socket);

@@ -135,9 +135,10 @@ class ControlServer::Loop {
     if (access) connection.grant(*access);
     if (!access) {
       reason = access.error().to_string();
-    } else if (connections_.size() >= options_.max_clients) {
-      reason =
-          "trivet serves " + std::to_string(options_.max_clients) + " clients already: close one";
+    } else if (const auto most =
+                   options_.max_clients - (*access == Access::write ? 0 : options_.reserved);
+               connections_.size() >= most) {
+      reason = "trivet serves " + std::to_string(most) + " clients already: close one";
     }
     if (reason.empty()) return;
     ++refused_;

@@ -33,6 +33,7 @@ using BeginCapture = std::function<Result<std::shared_ptr<ByteSource>>(const Cap
 struct ControlOptions {
   SocketGroups groups;
   std::size_t max_clients = 64;
+  std::size_t reserved = 8;     // of these, for who may change something
   std::size_t max_queries = 4;  // at a time
   std::size_t max_request_bytes = 64 << 10;
   FollowerLimits follower{4096, 16 << 20};  // what waits for one client

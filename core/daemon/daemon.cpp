@@ -153,7 +153,7 @@ Result<void> Daemon::start() {
   settings_in_force_ = fixed_settings(*settings);
   auto prepared = plugins_->prepare(*settings, files_);
   if (!prepared) return prepared.error();
-  if (auto usable = check_plugins(*settings, PluginStatus::refused); !usable) return usable.error();
+  if (auto usable = check_refused(*settings); !usable) return usable.error();
 
   auto endpoint = MetricsEndpoint::start(*registry_, settings->metrics_listen);
   if (!endpoint) return endpoint.error();
@@ -177,8 +177,7 @@ Result<void> Daemon::start() {
   dispatcher_ = std::make_unique<Dispatcher>(*facts_, plugins_->hosts());
   if (auto watching = watch_processes(); !watching) return watching.error();
   plugins_->apply(std::move(*prepared));
-  if (auto running = check_plugins(*settings, PluginStatus::failed); !running)
-    return running.error();
+  if (auto running = check_running(*settings); !running) return running.error();
 
   hook_watch_ = std::make_unique<HookWatch>(broker_, log_, *metrics_);
   queries_ = std::make_unique<QueryEngine>(*tables_, live_tables(*facts_), origin_);
@@ -345,8 +344,7 @@ Result<std::string> Daemon::reload() {
   if (!prepared) return refuse(prepared.error());
   auto outputs = outputs_->prepare(settings->outputs);
   if (!outputs) return refuse(outputs.error());
-  if (auto usable = check_plugins(*settings, PluginStatus::refused); !usable)
-    return refuse(usable.error());
+  if (auto usable = check_refused(*settings); !usable) return refuse(usable.error());
   if (auto committed = broker_.commit_reload(true); !committed) return refuse(committed.error());
 
   log_.configure(settings->log_level, settings->log_json);
@@ -357,7 +355,7 @@ Result<std::string> Daemon::reload() {
   outputs_->apply(std::move(*outputs));
   print_records(*settings);
   plugins_->apply(std::move(*prepared));
-  if (auto running = check_plugins(*settings, PluginStatus::failed); !running) {
+  if (auto running = check_running(*settings); !running) {
     status_ = 1;
     loop_->quit();
     return std::move(running).error().within("trivet stops");
@@ -372,16 +370,35 @@ Result<std::string> Daemon::reload() {
   return reload_answer(plugins_->states(), needs_restart);
 }
 
-Result<void> Daemon::check_plugins(const Settings& settings, PluginStatus failing) const {
-  const bool refused = failing == PluginStatus::refused;
+Result<void> Daemon::check_refused(const Settings& settings) const {
+  const bool starting = !on_;
+  bool usable = false;
+  std::optional<Error> refused;
   for (const auto& plugin : plugins_->states()) {
-    if (plugin.status != failing) continue;
-    for (const auto& wanted : settings.plugins)
-      if (wanted.name == plugin.name && wanted.enabled && (refused || wanted.required))
-        return Error{"plugin " + plugin.name + (refused ? " is refused: " : " did not start: ") +
-                     plugin.reason + "; set " + (refused ? "enabled" : "required") +
-                     " = false in [" + plugin.name + "] to run without it"};
+    const auto wanted = std::ranges::find(settings.plugins, plugin.name, &PluginSettings::name);
+    if (wanted == settings.plugins.end() || !wanted->enabled) continue;
+    if (plugin.status != PluginStatus::refused) {
+      usable = true;
+      continue;
+    }
+    refused = Error{"plugin " + plugin.name + " is refused: " + plugin.reason +
+                    "; set enabled = false in [" + plugin.name + "] to run without it"};
+    if (wanted->required || (!starting && !on_->contains(plugin.name))) return *refused;
   }
+  if (starting && refused && !usable) return *refused;
+  return {};
+}
+
+Result<void> Daemon::check_running(const Settings& settings) {
+  on_.emplace();
+  for (const auto& wanted : settings.plugins)
+    if (wanted.enabled) on_->insert(wanted.name);
+  for (const auto& plugin : plugins_->states())
+    for (const auto& wanted : settings.plugins)
+      if (wanted.name == plugin.name && wanted.enabled && wanted.required &&
+          plugin.status == PluginStatus::failed)
+        return Error{"plugin " + plugin.name + " did not start: " + plugin.reason +
+                     "; set required = false in [" + plugin.name + "] to run without it"};
   return {};
 }
 

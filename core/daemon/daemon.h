@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -60,9 +61,11 @@ class Daemon {
   std::vector<HookState> core_hooks() const;
   LaneCounts lost_in_kernel() const;
   Result<std::string> reload();
-  // An error where a plugin that is on is in that state: refused, as its file or its settings are
-  // wrong, or failed though it is required.
-  Result<void> check_plugins(const Settings& settings, PluginStatus failing) const;
+  // An error where a plugin that must run has a file that is refused: one that is required, one
+  // that was not on so far, or each that is on.
+  Result<void> check_refused(const Settings& settings) const;
+  // An error where a plugin that is required does not run; else remembers which are on.
+  Result<void> check_running(const Settings& settings);
   Result<std::string> run_verb(const std::string& verb, const std::vector<std::string>& arguments,
                                Access granted);
   Result<std::shared_ptr<ByteSource>> begin_capture(const CaptureRequest& request,
@@ -99,6 +102,8 @@ class Daemon {
   std::unique_ptr<QueryEngine> queries_;
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<ApiServer> api_;
+  // The plugins that the configuration in force has on; nothing while it has none.
+  std::optional<std::set<std::string>> on_;
   std::string settings_in_force_;  // those that only a restart changes, as text
   const OriginNow origin_;
   Time started_;

@@ -2,8 +2,10 @@
 #include "daemon/plugin_host.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -14,6 +16,26 @@ namespace trivet {
 namespace {
 
 constexpr std::size_t kKeptShares = 2;  // one is filled while another is handled
+
+// A file of code that the broker holds for a plugin.
+class LentCodeFile final : public CodeFile {
+ public:
+  LentCodeFile(broker::Client& broker, Log& log, broker::LentFile file)
+      : broker_(broker), log_(log), file_(std::move(file)) {}
+  ~LentCodeFile() override {
+    if (auto done = broker_.release(file_.handle); !done)
+      log_.error("cannot detach from a file", {{"reason", done.error().to_string()}});
+  }
+  int descriptor() const override { return file_.fd.get(); }
+  Result<void> probe(const std::string& hook, const std::vector<ProbePlace>& places) override {
+    return broker_.probe(file_.handle, hook, places);
+  }
+
+ private:
+  broker::Client& broker_;
+  Log& log_;
+  broker::LentFile file_;
+};
 
 // An object that the broker holds for a plugin.
 class LentObject final : public Object {
@@ -37,6 +59,25 @@ class LentObject final : public Object {
   Result<void> retarget(const std::string& hook,
                         const std::vector<std::string>& tracepoints) override {
     return broker_.retarget(handle_, hook, tracepoints);
+  }
+  Result<std::unique_ptr<CodeFile>> code_file(const TaskKey& process,
+                                              std::uint64_t address) override {
+    auto file = broker_.code_file(handle_, process.tgid, process.start_ns, address);
+    if (!file) return std::move(file).error();
+    return std::unique_ptr<CodeFile>(
+        std::make_unique<LentCodeFile>(broker_, log_, std::move(*file)));
+  }
+  Result<void> iterate(const std::string& program) override {
+    auto pass = broker_.iterate(handle_, program);
+    if (!pass) return std::move(pass).error();
+    // The program runs as the pass is read; what it writes is nobody's.
+    std::array<char, 4096> output;
+    ssize_t size = 0;
+    while ((size = ::read(pass->get(), output.data(), output.size())) != 0) {
+      if (size < 0 && errno != EINTR && errno != EAGAIN)
+        return system_error(errno, "cannot pass over " + program);
+    }
+    return {};
   }
 
  private:

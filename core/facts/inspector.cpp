@@ -55,10 +55,21 @@ std::int64_t modified_ns(int fd) {
   return status.st_mtim.tv_sec * 1'000'000'000LL + status.st_mtim.tv_nsec;
 }
 
-std::optional<std::string> hash_of(int fd, std::uint64_t inode) {
+std::uint64_t ns_of(const timespec& time) {
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+// Whether it is the file that the process ran, and not what it has executed meanwhile. Where an
+// overlay has layers on several file systems, the kernel numbers inodes otherwise than stat() does.
+bool is_file(const struct stat& status, const ExeIdentity& exe) {
+  return status.st_ino == exe.inode ||
+         (ns_of(status.st_ctim) == exe.ctime_ns && ns_of(status.st_mtim) == exe.mtime_ns);
+}
+
+std::optional<std::string> hash_of(int fd, const ExeIdentity& exe) {
   struct stat status {};
-  // Another inode: the process has executed something else meanwhile.
-  if (::fstat(fd, &status) != 0 || status.st_ino != inode ||
+  if (::fstat(fd, &status) != 0 || !is_file(status, exe) ||
       static_cast<std::size_t>(status.st_size) > kMaxExecutableBytes)
     return std::nullopt;
   Sha256 hash;
@@ -200,7 +211,7 @@ void Inspector::fulfil(const EnvironmentWish& wish) {
 
 void Inspector::fulfil(const HashWish& wish) {
   std::optional<std::string> found;
-  if (const auto file = files_->executable(wish.task)) found = hash_of(file->get(), wish.exe.inode);
+  if (const auto file = files_->executable(wish.task)) found = hash_of(file->get(), wish.exe);
   if (found && witness_) witness_->exe_sha256(wish.exe, *found);
   const std::lock_guard lock(mutex_);
   hashes_.add(wish.exe, std::move(found), kMaxHashes);

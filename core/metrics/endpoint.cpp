@@ -56,11 +56,18 @@ Result<void> try_bind(const ListenAddress& listen) {
 
 }  // namespace
 
+// One connection takes one thread until it has sent its request. So these, and a short patience,
+// say how many idle ones it takes to keep a scraper from its answer.
+constexpr const char* kThreads = "32";
+constexpr const char* kPatienceMs = "1000";
+
 // The HTTP server, and what it collects from.
 class MetricsEndpoint::Server {
  public:
   Server(std::shared_ptr<Registry::State> state, const std::string& listen)
-      : state_(std::move(state)), exposer_(listen) {
+      : state_(std::move(state)),
+        exposer_(std::vector<std::string>{"listening_ports", listen, "num_threads", kThreads,
+                                          "request_timeout_ms", kPatienceMs}) {
     exposer_.RegisterCollectable(state_);
     exposer_.RegisterCollectable(process_);
   }

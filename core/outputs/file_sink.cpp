@@ -15,6 +15,15 @@ constexpr std::size_t kMaxWriteBytes = 1 << 20;
 
 }  // namespace
 
+Result<void> FileSink::check() const {
+  struct stat named {};
+  const bool there = fstatat(folder_.get(), name_.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0;
+  if (there && !S_ISREG(named.st_mode)) return Error{name_ + " is not a regular file", EINVAL};
+  if (faccessat(folder_.get(), there ? name_.c_str() : ".", W_OK, AT_EACCESS) != 0)
+    return system_error(errno, "cannot write " + name_);
+  return {};
+}
+
 Result<void> FileSink::open() {
   struct stat held {};
   struct stat named {};

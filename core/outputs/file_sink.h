@@ -24,10 +24,12 @@ class FileSink final : public Sink {
         counts_(counts) {}
 
   Result<void> deliver(Lines& lines) override;
-  // Opens the file if it is not what its name means. Before deliver(), to know that this works.
-  Result<void> open();
+  // Whether the file could be opened or made now; nothing changes.
+  Result<void> check() const;
 
  private:
+  // Opens the file if it is not what its name means.
+  Result<void> open();
   void rotate();
 
   const UniqueFd folder_;

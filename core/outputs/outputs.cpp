@@ -77,7 +77,7 @@ Result<std::unique_ptr<Sink>> Outputs::make_sink(const OutputSettings& settings,
     auto sink = std::make_unique<FileSink>(std::move(folder),
                                            std::filesystem::path(target->path).filename().string(),
                                            target->max_bytes, target->keep, counts);
-    if (auto opened = sink->open(); !opened) return std::move(opened).error();
+    if (auto usable = sink->check(); !usable) return std::move(usable).error();
     return Made(std::move(sink));
   }
   if (auto target = std::get_if<SyslogTarget>(&settings.target))

@@ -71,10 +71,11 @@ Flow to_record(const flow_event& event, std::string_view rule) {
 }
 
 FlowRecords::FlowRecords(Host& host, const PolicyMaps& policy, Map& counters)
-    : host_(host), policy_(policy), counters_(counters) {}
+    : host_(host), policy_(policy), counters_(counters), hubble_(host) {}
 
 void FlowRecords::handle(const Event<flow_event>& event) {
   count_processed(event.data);
+  hubble_.count(event.data);
   Flow flow = to_record(event.data, policy_.rule_name(event.data.epoch, event.data.rule));
   set_subject(flow, event.data.header, event.process);
   host_.publish(std::move(flow));

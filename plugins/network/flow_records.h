@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "network/flow.h"
+#include "network/hubble_metrics.h"
 #include "network/policy_maps.h"
 #include "trivet/bpf.h"
 #include "trivet/host.h"
@@ -30,6 +31,7 @@ class FlowRecords {
   Host& host_;
   const PolicyMaps& policy_;
   Map& counters_;
+  HubbleMetrics hubble_;
   // By protocol, direction and verdict: a metric's look-up by labels costs more than the event.
   std::map<std::tuple<std::uint8_t, std::uint8_t, std::uint8_t>, Counter*> processed_;
 };

@@ -9,7 +9,7 @@ namespace trivet::security {
 namespace {
 
 constexpr const char* kCallsHook = "calls";
-constexpr const char* kRings = "rings";
+constexpr const char* kSyscalls = "syscalls";
 
 // Shows where the paths of calls lead that open nothing. On other kernels they are looked up after.
 const Tier kResolvingTier = {
@@ -49,6 +49,13 @@ std::vector<std::string> tracepoints_of(const Reach& reach) {
   return places;
 }
 
+bool any_path_call(const Reach& reach) {
+  for (std::size_t type = 0; type < kExecve; ++type) {
+    if (reach.profiles[type] != 0 && has_paths(type)) return true;
+  }
+  return false;
+}
+
 bool any_ring_call(const Reach& reach) {
   return std::ranges::any_of(kRingCalls,
                              [&](std::uint16_t call) { return reach.profiles[call] != 0; });
@@ -58,7 +65,7 @@ ObjectSpec opens_of_rings() {
   rings_config settings{};
   exempt_own_processes(settings.own_tgids);
   ObjectSpec spec;
-  spec.name = kRings;
+  spec.name = "rings";
   spec.hooks.push_back({"io_uring",
                         {{"tp_btf", {"ring_submit", "ring_complete"}},
                          {"tp_btf before 6.3", {"ring_submit_sqe", "ring_complete"}}},
@@ -71,15 +78,13 @@ ObjectSpec opens_of_rings() {
 std::vector<ObjectSpec> CallHooks::objects(const Reach& reach, CompatCalls compat) {
   if (!any_call(reach)) return {};
   ObjectSpec syscalls;
-  syscalls.name = "syscalls";
+  syscalls.name = kSyscalls;
   syscalls_config settings{};
   exempt_own_processes(settings.own_tgids);
   Tier tracepoints{"tracepoint", {"call_exit"}, tracepoints_of(reach)};
   if (!tracepoints.tracepoints.empty()) {
     syscalls.hooks.push_back({kCallsHook, {tracepoints, {"tp_btf", {"raw_exit"}, {}}}});
   }
-  // Asked for whatever the calls: rules that are loaded later find it there.
-  syscalls.hooks.push_back({"paths", {kResolvingTier}, false});
   if (compat == CompatCalls::on ||
       (compat == CompatCalls::automatic && kernel_has_compat_calls())) {
     settings.compat_hook = 1;
@@ -87,6 +92,12 @@ std::vector<ObjectSpec> CallHooks::objects(const Reach& reach, CompatCalls compa
         {"compat", {{"tp_btf", {"compat_exit"}, {}}}, compat == CompatCalls::on});
   }
   std::vector<ObjectSpec> specs{syscalls.with_config(settings)};
+  if (any_path_call(reach)) {
+    ObjectSpec paths;
+    paths.name = "paths";
+    paths.hooks.push_back({"paths", {kResolvingTier}, false});
+    specs.push_back(paths.with_config(settings));
+  }
   if (any_ring_call(reach)) specs.push_back(opens_of_rings());
   return specs;
 }
@@ -95,19 +106,17 @@ Result<void> CallHooks::start(Host& host, const Reach& reach, CompatCalls compat
   host_ = &host;
   compat_ = compat;
   told_ = {};
-  rings_.reset();
-  syscalls_.reset();
+  objects_.clear();
   for (const auto& spec : objects(reach, compat)) {
-    auto attached = attach(spec, spec.name == kRings ? rings_ : syscalls_);
-    if (!attached) return attached;
+    if (auto attached = attach(spec); !attached) return attached;
   }
   return tell(reach);
 }
 
-Result<void> CallHooks::attach(const ObjectSpec& spec, std::unique_ptr<Object>& object) {
+Result<void> CallHooks::attach(const ObjectSpec& spec) {
   auto attached = host_->attach(spec);
   if (!attached) return std::move(attached).error();
-  object = std::move(*attached);
+  objects_[spec.name] = std::move(*attached);
   return {};
 }
 
@@ -115,8 +124,7 @@ Result<void> CallHooks::tell(const Reach& reach) {
   calls_wanted wanted{};
   std::copy_n(reach.profiles.begin(), kExecve, wanted.profiles);
   std::uint32_t only = 0;
-  for (Object* object : {syscalls_.get(), rings_.get()}) {
-    if (!object) continue;
+  for (const auto& [name, object] : objects_) {
     auto map = object->map("calls_wanted");
     if (!map) return std::move(map).error();
     auto done = TypedMap<std::uint32_t, calls_wanted>(**map).update(only, wanted);
@@ -127,41 +135,40 @@ Result<void> CallHooks::tell(const Reach& reach) {
 }
 
 Result<bool> CallHooks::widen(const Reach& reach) {
-  if (!syscalls_) {
-    auto started = start(*host_, reach, compat_);
-    if (!started) return std::move(started).error();
-    return true;
-  }
   Reach both = told_;
   both |= reach;
   for (const auto& spec : objects(both, compat_)) {
-    if (spec.name == kRings) {
-      if (rings_) continue;
-      if (auto done = attach(spec, rings_); !done) return std::move(done).error();
-    } else if (spec.hooks.size() != syscalls_->hooks().size()) {
+    auto known = objects_.find(spec.name);
+    if (known == objects_.end()) {
+      if (auto done = attach(spec); !done) return std::move(done).error();
+    } else if (known->second->hooks().size() != spec.hooks.size()) {
       return false;
     }
   }
-  if (auto done = syscalls_->retarget(kCallsHook, tracepoints_of(both)); !done) {
-    return std::move(done).error();
-  }
+  if (auto done = retarget(both); !done) return std::move(done).error();
   if (auto done = tell(both); !done) return std::move(done).error();
   return true;
 }
 
 Result<void> CallHooks::narrow(const Reach& reach) {
-  if (!any_ring_call(reach)) rings_.reset();
-  if (!any_call(reach)) syscalls_.reset();
-  if (!syscalls_) return {};
+  const auto needed = objects(reach, compat_);
+  std::erase_if(objects_, [&](const auto& object) {
+    return std::ranges::find(needed, object.first, &ObjectSpec::name) == needed.end();
+  });
   if (auto done = tell(reach); !done) return done;
+  return retarget(reach);
+}
+
+Result<void> CallHooks::retarget(const Reach& reach) {
+  auto syscalls = objects_.find(kSyscalls);
+  if (syscalls == objects_.end()) return {};
   const auto places = tracepoints_of(reach);
   // Where only 32-bit calls are left, the others stay hooked and are not told.
-  return places.empty() ? Result<void>() : syscalls_->retarget(kCallsHook, places);
+  return places.empty() ? Result<void>() : syscalls->second->retarget(kCallsHook, places);
 }
 
 void CallHooks::stop() {
-  rings_.reset();
-  syscalls_.reset();
+  objects_.clear();
   host_ = nullptr;
 }
 

@@ -4,7 +4,9 @@
 // plugin's, on its worker.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "security/rules/reach.h"
@@ -17,8 +19,9 @@ enum class CompatCalls { automatic, on, off };
 
 class CallHooks {
  public:
-  // The objects that tell what these rules could match: "syscalls" first; "rings", the opens of
-  // io_uring, where rules ask for opens.
+  // The objects that tell what these rules could match: "syscalls" first; "paths", where paths
+  // lead, where rules ask for calls that have any and open nothing; "rings", the opens of io_uring,
+  // where they ask for opens.
   static std::vector<ObjectSpec> objects(const Reach& reach, CompatCalls compat);
 
   // Hooks and tells what `reach` asks for. Begins anew.
@@ -30,15 +33,14 @@ class CallHooks {
   void stop();
 
  private:
-  Result<void> attach(const ObjectSpec& spec, std::unique_ptr<Object>& object);
+  Result<void> attach(const ObjectSpec& spec);
   Result<void> tell(const Reach& reach);
+  Result<void> retarget(const Reach& reach);
 
   Host* host_ = nullptr;
   CompatCalls compat_ = CompatCalls::automatic;
   Reach told_;
-  // null: there is nothing to tell.
-  std::unique_ptr<Object> syscalls_;
-  std::unique_ptr<Object> rings_;
+  std::map<std::string, std::unique_ptr<Object>> objects_;  // by name; those that are needed
 };
 
 }  // namespace trivet::security

@@ -238,6 +238,12 @@ constexpr bool picks(std::size_t type) {
 constexpr bool is_connect(std::size_t type) {
   return type == call_named("connect");
 }
+// Whether it opens nothing, and has a path that leads somewhere.
+constexpr bool has_paths(std::size_t type) {
+  return !is_open(type) && (CALL_INDEX(shape_of(type), CALL_SECOND_PATH(0)) != 0 ||
+                            (CALL_INDEX(shape_of(type), CALL_PATH(0)) != 0 &&
+                             !(shape_of(type) & CALL_FIRST_IS_TEXT)));
+}
 // Whether fd.* can have a value.
 constexpr bool has_descriptor(std::size_t type) {
   return shape_of(type) & CALL_RETURNS_DESCRIPTOR ||

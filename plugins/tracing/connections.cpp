@@ -19,8 +19,10 @@ constexpr std::size_t deferred_max_bytes = 4 << 20;
 // A silent connection without outstanding requests is forgotten: its close may have been lost.
 constexpr std::uint64_t silence_ns = 600'000'000'000;
 
+// Unix sockets have none.
 IpAddress address(const std::uint8_t (&bytes)[16]) {
-  return IpAddress::v6(bytes);
+  const bool any = std::ranges::any_of(bytes, [](std::uint8_t byte) { return byte != 0; });
+  return any ? IpAddress::v6(bytes) : IpAddress();
 }
 
 // Memory of a record that waits, about: what bodies and long texts make of it.
@@ -129,11 +131,9 @@ class Connections::Connection final : public Conversation::Listener {
   Connections& table_;
 };
 
-Connections::Connections(Options options, ConnectionLimits limits, std::size_t memory_bytes,
+Connections::Connections(const Options& options, ConnectionLimits limits, Shared& shared,
                          Outlet& outlet)
-    : options_(std::move(options)), limits_(limits), outlet_(outlet) {
-  shared_.budget.limit_bytes = memory_bytes;
-}
+    : options_(options), limits_(limits), outlet_(outlet), shared_(shared) {}
 
 Connections::~Connections() = default;
 
@@ -191,13 +191,37 @@ void Connections::on_owner(const socket_owner_event& event, const ProcessRef& pr
   const bool fresh = found == connections_.end();
   Connection& connection = fresh ? open(event.header.socket_cookie, event.ends) : *found->second;
   connection.last_ns = now_ns_;
-  connection.owners[event.direction] = process;
-  connection.owner_keys[event.direction] = {event.header.task.start_ns, event.header.task.tgid,
-                                            event.header.task.exec_count};
-  connection.owner_cgroups[event.direction] = event.header.cgroup_id;
+  own(connection, event.direction, event.header, process);
   if (fresh) join_deferred(connection);
   if (connection.owned()) connection.publish_waiting();
   settle(connection);
+}
+
+void Connections::own(Connection& connection, unsigned direction, const event_header& header,
+                      const ProcessRef& process) {
+  connection.owners[direction] = process;
+  connection.owner_keys[direction] = task_key(header.task);
+  connection.owner_cgroups[direction] = header.cgroup_id;
+}
+
+void Connections::on_text(const socket_payload_event& event, std::string_view tail,
+                          const ProcessRef& process) {
+  const std::uint64_t cookie = event.header.socket_cookie;
+  if (event.direction > PAYLOAD_SENT || ignored_.contains(cookie)) return;
+  auto found = connections_.find(cookie);
+  if (found == connections_.end() && event.payload_bytes == 0) return;
+  now_ns_ = std::max<std::uint64_t>(now_ns_, event.header.time_ns);
+  Connection& connection = found == connections_.end() ? open(cookie, event.ends) : *found->second;
+  own(connection, event.direction, event.header, process);
+  on_payload(event, tail);
+}
+
+void Connections::refuse(std::uint64_t cookie) {
+  if (auto found = connections_.find(cookie); found != connections_.end()) {
+    ignore(*found->second);
+  } else {
+    ignore(cookie);
+  }
 }
 
 void Connections::on_close(const socket_close_event& event) {
@@ -279,7 +303,7 @@ void Connections::join_deferred(Connection& connection) {
 
 void Connections::settle(Connection& connection) {
   if (connection.conversation.finished()) {
-    ignore(connection, now_ns_);
+    ignore(connection);
     return;
   }
   account(connection);
@@ -293,11 +317,15 @@ void Connections::account(Connection& connection) {
   connection.accounted = memory;
 }
 
-void Connections::ignore(Connection& connection, std::uint64_t now_ns) {
+void Connections::ignore(Connection& connection) {
   const std::uint64_t cookie = connection.cookie;
-  ++counts_.ignored;
   connection.decided = false;  // the entry is replaced, not removed
   drop(connection);
+  ignore(cookie);
+}
+
+void Connections::ignore(std::uint64_t cookie) {
+  ++counts_.ignored;
   if (decided_.size() >= PAYLOAD_VERDICTS / 2) {
     outlet_.forget(decided_.front().cookie);
     ignored_.erase(decided_.front().cookie);
@@ -305,7 +333,7 @@ void Connections::ignore(Connection& connection, std::uint64_t now_ns) {
   }
   if (!ignored_.insert(cookie).second) return;
   outlet_.decide(cookie, PAYLOAD_IGNORE);
-  decided_.push_back({cookie, now_ns});
+  decided_.push_back({cookie, now_ns_});
 }
 
 void Connections::drop(Connection& connection) {

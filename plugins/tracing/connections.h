@@ -48,18 +48,22 @@ class Connections {
     virtual void forget(std::uint64_t cookie) = 0;
   };
 
-  Connections(Options options, ConnectionLimits limits, std::size_t memory_bytes, Outlet& outlet);
+  // `options`, `shared` and `outlet` outlive it.
+  Connections(const Options& options, ConnectionLimits limits, Shared& shared, Outlet& outlet);
   ~Connections();
 
   // `tail` is what follows the event; its first captured_bytes are taken.
   void on_payload(const socket_payload_event& event, std::string_view tail);
   void on_owner(const socket_owner_event& event, const ProcessRef& process);
+  // The same with bytes that a process handed over or got, so that both are told at once.
+  void on_text(const socket_payload_event& event, std::string_view tail, const ProcessRef& process);
+  // Nothing of this socket is wanted.
+  void refuse(std::uint64_t cookie);
   void on_close(const socket_close_event& event);
   // Time passes: call some times each second. `now_ns` on CLOCK_BOOTTIME.
   void tick(std::uint64_t now_ns);
 
   const ConnectionCounts& counts() const { return counts_; }
-  const Shared& shared() const { return shared_; }
   std::size_t size() const { return connections_.size(); }
 
  private:
@@ -80,15 +84,18 @@ class Connections {
   // Bookkeeping after anything was done to a connection; may end it.
   void settle(Connection& connection);
   void account(Connection& connection);
-  void ignore(Connection& connection, std::uint64_t now_ns);
+  void own(Connection& connection, unsigned direction, const event_header& header,
+           const ProcessRef& process);
+  void ignore(Connection& connection);
+  void ignore(std::uint64_t cookie);
   void drop(Connection& connection);
   void evict();
 
-  Options options_;
+  const Options& options_;
   ConnectionLimits limits_;
   Outlet& outlet_;
   ConnectionCounts counts_;
-  Shared shared_;
+  Shared& shared_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::list<Connection*> by_activity_;  // the one silent longest first
   std::list<Connection*> unowned_;      // those with records that wait for their process

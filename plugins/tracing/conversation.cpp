@@ -21,6 +21,8 @@ constexpr unsigned enough_turns_of_batches = 64;
 constexpr unsigned turns_before_joining = 16;
 // Nothing that begins a connection is longer: nginx and Apache allow request lines of 8 KiB.
 constexpr std::size_t max_probe_bytes = 16 << 10;
+// Looked at to find the place in a direction: a few of the longest common frames of HTTP/2.
+constexpr std::size_t max_seek_bytes = 64 << 10;
 
 }  // namespace
 
@@ -56,19 +58,19 @@ void Conversation::on_segment(Direction direction, const Segment& segment) {
   // Whoever sent this had received all up to its ack, so that a hole before it is a lost event. (A
   // reset may carry any ack: it has no bytes and comes by on_reset().)
   Side& opposite = other(own);
-  if (dialogue_ && !opposite.lost && after(segment.ack, opposite.stream.next())) {
+  if (dialogue_ && followed(opposite) && after(segment.ack, opposite.stream.next())) {
     opposite.stream.feed({.sequence = segment.ack,
                           .ack = segment.sequence,
                           .time_ns = segment.time_ns,
                           .in_order = true},
-                         opposite);
+                         shared_.budget.early(), opposite);
     if (finished_) return;
   }
 
   if (!dialogue_) {
     look(own, segment);
-  } else if (!own.lost) {
-    own.stream.feed(segment, own);
+  } else if (followed(own)) {
+    own.stream.feed(segment, shared_.budget.early(), own);
   } else if (own.party() == Party::client && !requests_distrusted_) {
     look_for_request(own, segment);
   }
@@ -128,6 +130,10 @@ void Conversation::decide(const Protocol& protocol, Side& side, const Inference&
   protocol_ = &protocol;
   client_direction_ = inference.sender == Party::client ? side.direction : other(side).direction;
   dialogue_ = protocol.open(options_, *this);
+  if (protocol.find) {
+    follow_both(side);
+    return;
+  }
   if (inference.begins && may_anchor(side)) {
     anchor(side);
     return;
@@ -182,7 +188,47 @@ void Conversation::feed_probe(Side& side) {
   const std::string bytes = std::exchange(side.probe, {});
   if (bytes.empty() || side.lost || finished_) return;
   side.probe_start.bytes = bytes;
-  side.stream.feed(side.probe_start, side);
+  side.stream.feed(side.probe_start, shared_.budget.early(), side);
+}
+
+void Conversation::follow_both(Side& own) {
+  const Segment start = own.probe_start;
+  anchored_ = true;
+  fresh_ = false;
+  Side& opposite = other(own);
+  if (opposite.probe.empty()) {
+    opposite.probe_start = {.sequence = start.ack, .ack = start.sequence, .first = start.first};
+  }
+  // A direction is in step from a message's beginning.
+  own.lost = false;
+  opposite.lost = !opposite.probe_start.first;
+  for (Side* each : {&own, &opposite}) {
+    each->stream.anchor(each->probe_start.sequence);
+    if (!each->lost) dialogue_->restart(each->party());
+  }
+  for (Side* each : {&own, &opposite}) {
+    const std::string bytes = std::exchange(each->probe, {});
+    each->probe_start.bytes = bytes;
+    if (!finished_) each->stream.feed(each->probe_start, shared_.budget.early(), *each);
+  }
+}
+
+void Conversation::seek(Side& side, std::string_view bytes, const Stamp& stamp) {
+  if (side.probe.empty()) side.aligned = true;
+  side.probe.append(bytes);
+  for (;;) {
+    const Place place = protocol_->find(side.probe, side.aligned);
+    if (place.offset > 0) side.aligned = false;
+    side.probe.erase(0, place.offset);
+    if (place.certain) break;
+    if (side.probe.size() <= max_seek_bytes) return;
+    side.probe.erase(0, 1);
+    side.aligned = false;
+  }
+  const std::string found = std::exchange(side.probe, {});
+  side.lost = false;
+  dialogue_->restart(side.party());
+  dialogue_->on_bytes(side.party(), found, stamp);
 }
 
 // The segment is the one that said so.
@@ -256,15 +302,29 @@ bool Conversation::may_anchor(const Side& own) const {
 
 // ---- in step ----
 
-void Conversation::on_gap(Side& own, std::uint64_t bytes, const Stamp& stamp) {
+void Conversation::on_bytes(Side& own, std::string_view bytes, const Stamp& stamp) {
+  if (reopen_) {
+    own.probe.append(bytes);
+  } else if (!finished_ && own.lost) {
+    if (protocol_->find) seek(own, bytes, stamp);
+  } else if (!finished_) {
+    dialogue_->on_bytes(own.party(), bytes, stamp);
+    if (!successor_) return;
+    dialogue_ = std::move(successor_);
+    dialogue_->on_bytes(own.party(), std::exchange(succession_, {}), stamp);
+  }
+}
+
+void Conversation::on_gap(Side& own, Gap reason, std::uint64_t bytes, const Stamp& stamp) {
+  if (!finished_ && own.lost) own.probe.clear();
   if (finished_ || own.lost || dialogue_->skip(own.party(), bytes, stamp)) return;
-  ++shared_.gaps;
-  shared_.gap_bytes += bytes;
+  ++shared_.gaps[static_cast<std::size_t>(reason)];
+  shared_.gap_bytes[static_cast<std::size_t>(reason)] += bytes;
   lose(own.party(), stamp.time_ns);
 }
 
 void Conversation::on_end(Side& own, const Stamp& stamp) {
-  if (finished_ || own.lost || own.party() == Party::client) return;
+  if (finished_ || !followed(own) || own.party() == Party::client) return;
   answers_ended_ = true;
   dialogue_->on_end(stamp.time_ns);
   own.lost = true;
@@ -273,6 +333,7 @@ void Conversation::on_end(Side& own, const Stamp& stamp) {
 void Conversation::request_begins(const Stamp& stamp) {
   Side& answers = side(Party::server);
   const bool turn = after(stamp.ack, last_request_ack_);
+  if (quiet_) half_way_ = false;
   if (dialogue_->outstanding()) {
     (turn ? streams_ : batches_) = true;
     if (turn) clean_turns_ = 0;
@@ -287,7 +348,6 @@ void Conversation::request_begins(const Stamp& stamp) {
     dialogue_->restart(Party::server);
     if (quiet_) {
       trusted_ = true;
-      half_way_ = false;
       forget_habits();
     }
   }
@@ -316,7 +376,7 @@ void Conversation::need(Need need) {
 void Conversation::close(const char* error) {
   if (!finished_ && dialogue_) {
     for (Side& side : sides_) {
-      if (!side.lost) side.stream.flush(side);
+      if (followed(side)) side.stream.flush(side);
     }
     if (!finished_) dialogue_->close(error);
   }
@@ -328,7 +388,7 @@ void Conversation::on_idle(std::uint64_t now_ns) {
   // A retransmission of what is missing takes at most some 200 ms in a connection that is alive.
   if (now_ns - last_activity_ns_ > 1'000'000'000) {
     for (Side& side : sides_) {
-      if (!side.lost) side.stream.flush(side);
+      if (followed(side)) side.stream.flush(side);
       if (finished_) return;
     }
   }

@@ -2,7 +2,8 @@
 // One TCP connection as one socket sees it: finds out which protocol it carries, puts both
 // directions in order and hands them to that protocol's dialogue. Where bytes are missing it takes
 // the direction out of step, and back only where it is certain which answer comes next, so that no
-// protocol ever has to guess a pair. Owned by a connection; worker thread of the plugin.
+// protocol ever has to guess a pair; where messages name their exchange, each direction comes back
+// by itself. Owned by a connection; worker thread of the plugin.
 #pragma once
 
 #include <array>
@@ -20,8 +21,8 @@ namespace trivet::tracing {
 // What all conversations share and count.
 struct Shared {
   Budget budget;
-  std::uint64_t gaps = 0;
-  std::uint64_t gap_bytes = 0;
+  std::array<std::uint64_t, gap_kinds> gaps{};
+  std::array<std::uint64_t, gap_kinds> gap_bytes{};
   std::uint64_t parse_errors = 0;
 };
 
@@ -71,6 +72,8 @@ class Conversation {
   bool in_step(Party party) const { return !finished_ && !side(party).lost; }
   bool answers_ended() const { return answers_ended_; }
   bool was_reset() const { return reset_; }
+  // Whether requests from before it was joined may still be unanswered.
+  bool half_way() const { return half_way_; }
   // Why what is unanswered stays so once the server has said all, or the socket is closed.
   const char* ending(const char* otherwise) const { return reset_ ? "reset" : otherwise; }
   std::uint64_t last_activity_ns() const { return last_activity_ns_; }
@@ -85,6 +88,13 @@ class Conversation {
   void publish(AnyRequest record) { listener_.on_exchange(std::move(record)); }
   // Nothing more is wanted of this connection.
   void finish() { finished_ = true; }
+  // What follows in both directions is `protocol`'s and goes to `next`: here `rest` of the bytes at
+  // hand, which `next` gets once this call is over.
+  void hand_over(const Protocol& protocol, std::unique_ptr<Dialogue> next, std::string_view rest) {
+    protocol_ = &protocol;
+    successor_ = std::move(next);
+    succession_ = rest;
+  }
   // What follows is another protocol's, which is found out anew; `rest` of the bytes at hand begins
   // it.
   void reopen(Party from, std::string_view rest = {}) {
@@ -98,14 +108,10 @@ class Conversation {
     Side(Conversation& conversation, Direction side_direction)
         : owner(conversation), direction(side_direction) {}
     void on_bytes(std::string_view bytes, const Stamp& stamp) override {
-      if (owner.reopen_) {
-        probe.append(bytes);
-      } else if (owner.in_step(party())) {
-        owner.dialogue_->on_bytes(party(), bytes, stamp);
-      }
+      owner.on_bytes(*this, bytes, stamp);
     }
-    void on_gap(std::uint64_t bytes, const Stamp& stamp) override {
-      owner.on_gap(*this, bytes, stamp);
+    void on_gap(Gap reason, std::uint64_t bytes, const Stamp& stamp) override {
+      owner.on_gap(*this, reason, bytes, stamp);
     }
     void on_end(const Stamp& stamp) override { owner.on_end(*this, stamp); }
     Party party() const {
@@ -120,10 +126,12 @@ class Conversation {
     std::uint32_t end_seen = 0;  // the furthest byte seen, where seen
     std::uint32_t end_ack = 0;   // what its sender had received by then
     std::string probe;           // bytes that may begin a message
+    bool aligned = false;        // a segment began where the probe does
     Segment probe_start;
   };
 
-  void on_gap(Side& side, std::uint64_t bytes, const Stamp& stamp);
+  void on_bytes(Side& side, std::string_view bytes, const Stamp& stamp);
+  void on_gap(Side& side, Gap reason, std::uint64_t bytes, const Stamp& stamp);
   void on_end(Side& side, const Stamp& stamp);
 
   void look(Side& side, const Segment& segment);
@@ -133,6 +141,11 @@ class Conversation {
   void anchor(Side& side);
   void feed_probe(Side& side);
   void start_over(const Segment& segment);
+  // The same for protocols with Protocol::find: both directions are put in order from now on.
+  void follow_both(Side& own);
+  void seek(Side& side, std::string_view bytes, const Stamp& stamp);
+  // Whether its bytes are put in order: it is in step, or may come in step by itself.
+  bool followed(const Side& side) const { return !side.lost || protocol_->find != nullptr; }
   // Whether nothing unseen lies between what that side had said and the segment: what was lost on
   // the way may be the request that ended a silence.
   bool follows(const Side& own, const Segment& segment) const;
@@ -162,6 +175,8 @@ class Conversation {
   bool anchored_ = false;  // has been in step at least once
   bool finished_ = false;
   bool reset_ = false;
+  std::unique_ptr<Dialogue> successor_;
+  std::string_view succession_;  // within the bytes at hand
   bool reopen_ = false;
   Party reopened_by_ = Party::client;
   bool fresh_ = false;  // another protocol begins here

@@ -4,6 +4,7 @@
 // gaps, where to begin again) is the conversation's. Worker thread of the plugin.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -12,6 +13,7 @@
 
 #include "tracing/stream.h"
 #include "trivet/records/dns_request.h"
+#include "trivet/records/grpc_request.h"
 #include "trivet/records/http_message.h"
 #include "trivet/records/http_request.h"
 #include "trivet/records/mysql_request.h"
@@ -25,8 +27,8 @@ struct Options;
 class Conversation;
 
 // The record types of all protocols.
-using AnyRequest = std::variant<HttpRequest, HttpMessage, RedisRequest, PostgresqlRequest,
-                                MysqlRequest, DnsRequest, TlsHandshake>;
+using AnyRequest = std::variant<HttpRequest, HttpMessage, GrpcRequest, RedisRequest,
+                                PostgresqlRequest, MysqlRequest, DnsRequest, TlsHandshake>;
 
 enum class Party : unsigned { client, server };
 
@@ -54,6 +56,12 @@ struct Budget {
     if (used_bytes <= limit_bytes / 2) return Keep::whole;
     return used_bytes <= limit_bytes / 4 * 3 ? Keep::heads : Keep::sizes;
   }
+  // What one direction may hold of segments that came before earlier ones: more than the largest
+  // receive window of a kernel as it comes (6 MiB), while there is room for that.
+  std::size_t early() const {
+    return keep() == Keep::whole ? limit_bytes / 8
+                                 : std::min<std::size_t>(limit_bytes / 8, 1 << 20);
+  }
 };
 
 // The bytes by which a connection is recognised: a run of one direction from a segment's start.
@@ -70,6 +78,12 @@ struct Inference {
   unsigned confidence = 0;  // 0: not mine; below certain: mine perhaps, with more bytes
   Party sender = Party::client;
   bool begins = true;  // both directions can be followed from here
+};
+
+// Where in a run of one direction's bytes the first message may begin; the run's length if nowhere.
+struct Place {
+  std::size_t offset = 0;
+  bool certain = false;  // else more bytes tell
 };
 
 // One protocol on one connection. Bytes of a direction come in order and without holes; after a
@@ -104,6 +118,10 @@ struct Protocol {
   bool (*enabled)(const Options&);
   Inference (*infer)(const Opening&);
   std::unique_ptr<Dialogue> (*open)(const Options&, Conversation&);
+  // Of protocols whose messages name the exchange they belong to, so that each direction is
+  // followed by itself and joined wherever a message begins. `aligned`: a segment began where the
+  // bytes do.
+  Place (*find)(std::string_view bytes, bool aligned) = nullptr;
 };
 
 }  // namespace trivet::tracing

@@ -8,8 +8,9 @@
 
 #include "tracing/event_stream.h"
 #include "tracing/fifo.h"
+#include "tracing/http2.h"
+#include "tracing/http_exchange.h"
 #include "tracing/http_parser.h"
-#include "tracing/http_record.h"
 #include "tracing/websocket.h"
 
 namespace trivet::tracing {
@@ -22,6 +23,7 @@ struct HttpExtra {
   bool is_head = false;
   bool is_connect = false;
   bool asks_websocket = false;
+  bool asks_http2 = false;
   BodyForm bodies[2];  // by the party that sends it
 };
 
@@ -32,11 +34,12 @@ struct WebSocket {
   bool lost[2] = {false, false};
 };
 
-class HttpDialogue final : public FifoDialogue<HttpRequest, HttpExtra> {
+using HttpFifo = FifoDialogue<HttpRequest, HttpExtra>;
+
+class HttpDialogue final : public HttpExchanges<HttpFifo> {
  public:
   HttpDialogue(const HttpOptions& options, Conversation& link)
-      : FifoDialogue(link),
-        options_(options),
+      : HttpExchanges(options, link),
         parsers_{HttpParser(HttpParser::Kind::request), HttpParser(HttpParser::Kind::response)} {}
 
   void on_bytes(Party from, std::string_view bytes, const Stamp& stamp) override;
@@ -56,20 +59,14 @@ class HttpDialogue final : public FifoDialogue<HttpRequest, HttpExtra> {
   void end_request(std::uint64_t time_ns);
   void end_response(std::uint64_t time_ns);
   void finish_if_over();
-  void mark_truncated(Exchange& e, Party party) override {
-    (party == Party::client ? e.record.request_body_truncated : e.record.response_body_truncated) =
-        true;
-  }
-  void complete(Exchange& e) override;
-  void keep_headers(const std::vector<HttpField>& fields, Fields& into, Exchange& e);
-  void keep_body(std::string_view bytes, Party sender, Exchange& e, const Stamp& stamp);
   void take_events(Exchange& e, std::string_view bytes, const Stamp& stamp);
+  bool becomes_http2();
+  void upgrade_to_http2(std::string_view rest);
   void open_websocket(const Exchange& e, const HttpHead& head);
   void take_websocket(Party from, std::string_view bytes, const Stamp& stamp);
   HttpMessage message(const char* protocol, Party sender, std::string path, std::uint64_t first_ns,
                       std::uint64_t last_ns) const;
 
-  const HttpOptions& options_;
   HttpParser parsers_[2];  // by party
   std::uint64_t message_first_ns_[2] = {0, 0};
   bool bulky_ = false;                       // the kernel has been told of a bulky body
@@ -82,7 +79,7 @@ class HttpDialogue final : public FifoDialogue<HttpRequest, HttpExtra> {
 };
 
 std::size_t HttpDialogue::memory() const {
-  std::size_t bytes = FifoDialogue::memory() + parsers_[0].held_bytes() + parsers_[1].held_bytes();
+  std::size_t bytes = HttpFifo::memory() + parsers_[0].held_bytes() + parsers_[1].held_bytes();
   if (events_) bytes += events_->memory() + events_path_.capacity();
   if (websocket_) {
     bytes += sizeof(WebSocket) + websocket_->path.capacity();
@@ -120,13 +117,16 @@ void HttpDialogue::on_bytes(Party from, std::string_view bytes, const Stamp& sta
       case HttpParser::Step::head:
         if (from == Party::client) {
           take_request_head();
+        } else if (becomes_http2()) {
+          upgrade_to_http2(bytes);
         } else {
           take_response_head(stamp);
         }
         break;
       case HttpParser::Step::body:
         if (Exchange* e = from == Party::client ? unfinished() : unanswered()) {
-          keep_body(read.body(), from, *e, stamp);
+          if (from == Party::server && events_) take_events(*e, read.body(), stamp);
+          keep_body(read.body(), from, *e);
         }
         break;
       case HttpParser::Step::end:
@@ -161,10 +161,8 @@ void HttpDialogue::on_bytes(Party from, std::string_view bytes, const Stamp& sta
 bool HttpDialogue::skip(Party from, std::uint64_t bytes, const Stamp& stamp) {
   if (websocket_) return websocket_->readers[static_cast<unsigned>(from)].skip(bytes);
   if (!parser(from).skip(bytes)) return false;
-  // Within a body: its size stays exact.
   if (Exchange* e = from == Party::client ? unfinished() : unanswered()) {
-    (from == Party::client ? e->record.request_body_bytes : e->record.response_body_bytes) += bytes;
-    mark_truncated(*e, from);
+    skip_body(bytes, from, *e);
     if (from == Party::server) {
       events_.reset();
       e->record.response_events.reset();
@@ -186,13 +184,13 @@ void HttpDialogue::on_lost(Party from, std::uint64_t time_ns) {
     events_.reset();
     if (Exchange* e = unanswered()) e->record.response_events.reset();
   }
-  FifoDialogue::on_lost(from, time_ns);
+  HttpFifo::on_lost(from, time_ns);
   if (from == Party::server) finish_if_over();
 }
 
 void HttpDialogue::on_end(std::uint64_t time_ns) {
   if (parser(Party::server).finish() == HttpParser::Step::end) end_response(time_ns);
-  FifoDialogue::on_end(time_ns);
+  HttpFifo::on_end(time_ns);
 }
 
 void HttpDialogue::close(const char* error) {
@@ -201,12 +199,12 @@ void HttpDialogue::close(const char* error) {
       parser(Party::server).finish() == HttpParser::Step::end) {
     end_response(link_.last_activity_ns());
   }
-  FifoDialogue::close(error);
+  HttpFifo::close(error);
 }
 
 void HttpDialogue::expire() {
   // Nothing need happen in a stream of events for as long as it is open.
-  if (!events_) FifoDialogue::expire();
+  if (!events_) HttpFifo::expire();
 }
 
 void HttpDialogue::finish_if_over() {
@@ -221,6 +219,7 @@ void HttpDialogue::take_request_head() {
   e->extra = {.is_head = head.method == "HEAD",
               .is_connect = head.method == "CONNECT",
               .asks_websocket = lists_token(head.field("upgrade"), "websocket"),
+              .asks_http2 = lists_token(head.field("upgrade"), "h2c"),
               .bodies = {body_form(head), {}}};
   charge(*e, 2 * head.target.size() + e->record.host.size() + e->record.user_agent.size());
   keep_headers(head.fields, e->record.request_headers, *e);
@@ -280,6 +279,25 @@ void HttpDialogue::take_response_head(const Stamp& stamp) {
     over_ = true;
     link_.reopen(Party::server);
   }
+}
+
+bool HttpDialogue::becomes_http2() {
+  const Exchange* e = unanswered();
+  return e && e->extra.asks_http2 && parser(Party::server).head().status == 101;
+}
+
+// RFC 7540, 3.2: the answer itself comes on stream 1.
+void HttpDialogue::upgrade_to_http2(std::string_view rest) {
+  Exchange& e = *unanswered();
+  over_ = e.told = true;
+  tell_all("closed");
+  link_.hand_over(http2_protocol,
+                  open_upgraded_http2(link_.options(), link_,
+                                      {.record = std::move(e.record),
+                                       .body = std::move(e.extra.bodies[0]),
+                                       .first_ns = e.request_first_ns,
+                                       .last_ns = e.request_last_ns}),
+                  rest);
 }
 
 void HttpDialogue::open_websocket(const Exchange& e, const HttpHead& head) {
@@ -346,7 +364,7 @@ HttpMessage HttpDialogue::message(const char* protocol, Party sender, std::strin
 
 void HttpDialogue::end_request(std::uint64_t time_ns) {
   if (std::exchange(bulky_, false)) link_.need(Need::unknown);
-  FifoDialogue::end_request(time_ns);
+  HttpFifo::end_request(time_ns);
 }
 
 void HttpDialogue::end_response(std::uint64_t time_ns) {
@@ -356,31 +374,6 @@ void HttpDialogue::end_response(std::uint64_t time_ns) {
   events_.reset();
   end_answer(time_ns);
   finish_if_over();
-}
-
-void HttpDialogue::complete(Exchange& e) {
-  HttpRequest& r = e.record;
-  finish_body(r.request_body, r.request_body_truncated, r.request_body_decoded, e.extra.bodies[0],
-              options_);
-  finish_body(r.response_body, r.response_body_truncated, r.response_body_decoded,
-              e.extra.bodies[1], options_);
-}
-
-void HttpDialogue::keep_headers(const std::vector<HttpField>& fields, Fields& into, Exchange& e) {
-  if (e.told || e.keep == Keep::sizes) return;
-  charge(e, keep_fields(fields, options_, into));
-}
-
-void HttpDialogue::keep_body(std::string_view bytes, Party sender, Exchange& e,
-                             const Stamp& stamp) {
-  if (sender == Party::server && events_) take_events(e, bytes, stamp);
-  HttpRequest& r = e.record;
-  const bool request = sender == Party::client;
-  (request ? r.request_body_bytes : r.response_body_bytes) += bytes.size();
-  bool& truncated = request ? r.request_body_truncated : r.response_body_truncated;
-  // What follows a hole is not kept: the text would read as if nothing were missing.
-  const std::size_t limit = truncated || e.keep != Keep::whole ? 0 : options_.body_limit;
-  if (!keep_text(e, request ? r.request_body : r.response_body, bytes, limit)) truncated = true;
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "tracing/redaction.h"
 #include "tracing/routes.h"
@@ -42,14 +44,32 @@ struct PlainOptions {
   bool enabled = true;
 };
 
+// Text above TLS, and of which executables: those that match a pattern of `only`, or any if there
+// is none, and none of `except`.
+struct TlsTextOptions {
+  bool enabled = true;
+  std::vector<std::string> only;
+  std::vector<std::string> except;
+
+  bool wanted(const std::string& exe) const;
+};
+// Reads [tracing.tls].
+Result<void> read_tls(ConfigReader& tracing, PlainOptions& handshakes, TlsTextOptions& text);
+
+// The kernel tells so much of a run beyond the body that is kept: heads and chunk framing, and
+// requests that are sent before their answers.
+inline constexpr std::uint32_t run_allowance_bytes = 256 << 10;
+
 struct Options {
   std::uint64_t request_timeout_ns = 60'000'000'000;
+  bool unix_sockets = false;
   HttpOptions http;
   DatabaseOptions redis;
   DatabaseOptions postgresql;
   DatabaseOptions mysql;
   PlainOptions dns;
   PlainOptions tls;
+  TlsTextOptions tls_text;
 };
 
 }  // namespace trivet::tracing

@@ -5,6 +5,7 @@
 
 #include "tracing/dns.h"
 #include "tracing/http.h"
+#include "tracing/http2.h"
 #include "tracing/mysql.h"
 #include "tracing/options.h"
 #include "tracing/postgresql.h"
@@ -20,6 +21,7 @@ std::span<const Protocol> protocols() {
                .enabled = [](const Options& o) { return o.http.enabled; },
                .infer = infer_http,
                .open = open_http},
+      http2_protocol,
       Protocol{.name = "redis",
                .pipelined = true,
                .enabled = [](const Options& o) { return o.redis.enabled; },

@@ -21,6 +21,9 @@ const std::vector<double> database_bounds = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5,
 
 // Operations past this many share one series; clients choose their names.
 constexpr std::size_t max_database_series = 1024;
+// The same for methods of gRPC.
+constexpr std::size_t max_calls = 256;
+constexpr std::uint32_t last_grpc_status = 16;
 
 bool is_operation(std::string_view name) {
   return !name.empty() && name.size() <= 32 && std::ranges::all_of(name, [](char c) {
@@ -57,6 +60,36 @@ void RequestMetrics::observe(const HttpRequest& record) {
         server ? "From the first byte of a request to the last byte of its response, at the server"
                : "From the first byte of a request to the last byte of its response, at the client",
         bounds, labels);
+  }
+  series->observe(static_cast<double>(record.latency.ns) / 1e9);
+}
+
+void RequestMetrics::observe(const GrpcRequest& record) {
+  const bool server = record.role == "server";
+  // A method that no server has is the client's invention.
+  const bool served = !record.status.empty() && record.status != "UNIMPLEMENTED";
+  const std::string call =
+      admitted(calls_, record.service + "/" + record.method, served ? max_calls : calls_.size());
+  const std::uint32_t code = record.status_code.value_or(0);
+  const std::string status = !record.status_code        ? ""
+                             : code <= last_grpc_status ? std::to_string(code)
+                                                        : "_OTHER";
+  const std::string service = services_.of(record.container_id, record.unit);
+  std::string key = record.role;
+  for (const std::string* part : {&call, &status, &service}) key.append(1, ' ') += *part;
+  Histogram*& series = rpc_[key];
+  if (!series) {
+    const std::size_t slash = call.rfind('/');
+    series = &metrics_.histogram(
+        server ? "rpc_server_duration_seconds" : "rpc_client_duration_seconds",
+        server ? "From the first byte of a call to the last byte of its answer, at the server"
+               : "From the first byte of a call to the last byte of its answer, at the client",
+        bounds,
+        {{"rpc_grpc_status_code", status},
+         {"rpc_method", call.substr(slash + 1)},
+         {"rpc_service", call.substr(0, slash)},
+         {"rpc_system", "grpc"},
+         {"service_name", service}});
   }
   series->observe(static_cast<double>(record.latency.ns) / 1e9);
 }

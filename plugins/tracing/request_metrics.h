@@ -11,6 +11,7 @@
 #include "tracing/services.h"
 #include "trivet/metrics.h"
 #include "trivet/records/dns_request.h"
+#include "trivet/records/grpc_request.h"
 #include "trivet/records/http_message.h"
 #include "trivet/records/http_request.h"
 #include "trivet/records/mysql_request.h"
@@ -27,6 +28,7 @@ class RequestMetrics {
       : metrics_(metrics), services_(services), max_routes_(max_routes) {}
   void observe(const HttpRequest& record);
   void observe(const HttpMessage&) {}  // no convention has a metric of them
+  void observe(const GrpcRequest& record);
   void observe(const RedisRequest& record);
   void observe(const PostgresqlRequest& record);
   void observe(const MysqlRequest& record);
@@ -50,7 +52,9 @@ class RequestMetrics {
   std::unordered_set<std::string> routes_;  // those that have series of their own
   // By their labels.
   std::unordered_map<std::string, Histogram*> http_;
+  std::unordered_map<std::string, Histogram*> rpc_;
   std::unordered_map<std::string, Histogram*> database_;
+  std::unordered_set<std::string> calls_;  // service/method that have series of their own
 };
 
 }  // namespace trivet::tracing

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tracing/stream.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace trivet::tracing {
@@ -12,49 +11,53 @@ void Stream::anchor(std::uint32_t sequence) {
   held_bytes_ = 0;
 }
 
-void Stream::feed(const Segment& segment, Sink& sink) {
+void Stream::feed(const Segment& segment, std::size_t room, Sink& sink) {
   if (after(segment.sequence, next_)) {
     if (segment.sequence - next_ > max_distance) return;
     if (!segment.in_order) {
       hold(segment);
-      while (held_bytes_ > max_held_bytes || held_.size() > max_held_segments) release_first(sink);
+      while (held_bytes_ > room) {
+        release_first(Gap::no_room, sink);
+        release_ready(sink);
+      }
       return;
     }
-    while (!held_.empty() && !after(held_.front().segment.sequence, segment.sequence)) {
-      release_first(sink);
+    while (!held_.empty() && !after(held_.begin()->first, segment.sequence)) {
+      release_first(Gap::lost, sink);
     }
     if (after(segment.sequence, next_)) {
-      sink.on_gap(segment.sequence - next_, {segment.time_ns, segment.ack});
+      sink.on_gap(Gap::lost, segment.sequence - next_, {segment.time_ns, segment.ack});
       next_ = segment.sequence;
     }
   }
   deliver(segment, sink);
-  while (!held_.empty() && !after(held_.front().segment.sequence, next_)) release_first(sink);
+  release_ready(sink);
 }
 
 void Stream::flush(Sink& sink) {
-  while (!held_.empty()) release_first(sink);
+  while (!held_.empty()) release_first(Gap::never_came, sink);
 }
 
 void Stream::hold(const Segment& segment) {
-  auto place = std::upper_bound(held_.begin(), held_.end(), segment.sequence,
-                                [](std::uint32_t sequence, const Held& held) {
-                                  return after(held.segment.sequence, sequence);
-                                });
-  held_bytes_ += segment.bytes.size();
-  held_.insert(place, Held{segment, std::string(segment.bytes)});
+  Held held{segment, std::string(segment.bytes)};
+  held_bytes_ += held.memory();
+  held_.emplace(segment.sequence, std::move(held));
 }
 
-void Stream::release_first(Sink& sink) {
-  Held first = std::move(held_.front());
-  held_.erase(held_.begin());
-  held_bytes_ -= first.bytes.size();
+void Stream::release_first(Gap reason, Sink& sink) {
+  auto node = held_.extract(held_.begin());
+  Held& first = node.mapped();
+  held_bytes_ -= first.memory();
   first.segment.bytes = first.bytes;
   if (after(first.segment.sequence, next_)) {
-    sink.on_gap(first.segment.sequence - next_, {first.segment.time_ns, first.segment.ack});
+    sink.on_gap(reason, first.segment.sequence - next_, {first.segment.time_ns, first.segment.ack});
     next_ = first.segment.sequence;
   }
   deliver(first.segment, sink);
+}
+
+void Stream::release_ready(Sink& sink) {
+  while (!held_.empty() && !after(held_.begin()->first, next_)) release_first(Gap::lost, sink);
 }
 
 void Stream::deliver(const Segment& segment, Sink& sink) {
@@ -66,9 +69,9 @@ void Stream::deliver(const Segment& segment, Sink& sink) {
   next_ = segment.end();
   if (known < segment.bytes.size()) {
     sink.on_bytes(segment.bytes.substr(known), stamp);
-    if (segment.unseen) sink.on_gap(segment.unseen, stamp);
+    if (segment.unseen) sink.on_gap(Gap::not_told, segment.unseen, stamp);
   } else if (known < length) {
-    sink.on_gap(length - known, stamp);
+    sink.on_gap(Gap::not_told, length - known, stamp);
   }
   if (segment.fin) {
     next_ = segment.end() + 1;  // FIN has a sequence number of its own (RFC 9293, 3.4)

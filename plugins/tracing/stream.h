@@ -6,9 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
+#include <map>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace trivet::tracing {
 
@@ -39,6 +40,16 @@ inline bool after(std::uint32_t a, std::uint32_t b) {
   return static_cast<std::int32_t>(a - b) > 0;
 }
 
+// Why bytes are missing.
+enum class Gap : unsigned {
+  lost,        // their event has not come: its lane has counted it
+  no_room,     // they were late, and more than may be held came before them
+  never_came,  // they were late, and nothing moved for too long
+  not_told,    // the kernel told their length only
+};
+inline constexpr std::string_view gap_names[] = {"lost", "no_room", "never_came", "not_told"};
+inline constexpr std::size_t gap_kinds = std::size(gap_names);
+
 class Stream {
  public:
   // Gets the stream's content in order. Views are valid during the call.
@@ -46,19 +57,18 @@ class Stream {
    public:
     virtual ~Sink() = default;
     virtual void on_bytes(std::string_view bytes, const Stamp& stamp) = 0;
-    virtual void on_gap(std::uint64_t bytes, const Stamp& stamp) = 0;
+    virtual void on_gap(Gap reason, std::uint64_t bytes, const Stamp& stamp) = 0;
     virtual void on_end(const Stamp& stamp) = 0;  // FIN
   };
 
-  // Held for segments that are under way: a receive window of a fast local connection.
-  static constexpr std::size_t max_held_bytes = 1 << 20;
-  static constexpr std::size_t max_held_segments = 1024;
   // TCP's largest window (RFC 7323): what claims to be further away belongs to no live connection.
   static constexpr std::uint32_t max_distance = 1u << 30;
 
   // Starts over with this as the next sequence number.
   void anchor(std::uint32_t sequence);
-  void feed(const Segment& segment, Sink& sink);
+  // Memory that it may hold, `room` in bytes, should be a receive window at least: so much may come
+  // before a retransmission does.
+  void feed(const Segment& segment, std::size_t room, Sink& sink);
   // Gives up waiting: passes on all that is held, with the gaps between.
   void flush(Sink& sink);
 
@@ -70,15 +80,23 @@ class Stream {
   struct Held {
     Segment segment;  // its bytes are those of `bytes`
     std::string bytes;
+
+    std::size_t memory() const { return sizeof(Held) + bytes.size(); }
+  };
+  // An order among sequence numbers that lie within max_distance.
+  struct Earlier {
+    bool operator()(std::uint32_t a, std::uint32_t b) const { return after(b, a); }
   };
 
   void hold(const Segment& segment);
   void deliver(const Segment& segment, Sink& sink);
   // Passes on the first held segment, with the gap before it if there is one.
-  void release_first(Sink& sink);
+  void release_first(Gap reason, Sink& sink);
+  // Passes on what is held and no longer behind a hole.
+  void release_ready(Sink& sink);
 
   std::uint32_t next_ = 0;
-  std::vector<Held> held_;  // sorted by sequence
+  std::multimap<std::uint32_t, Held, Earlier> held_;  // by sequence number
   std::size_t held_bytes_ = 0;
 };
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "tracing/protocols.h"
@@ -13,10 +14,8 @@
 namespace trivet::tracing {
 namespace {
 
-// Beyond the body that is kept: heads and chunk framing, and requests that are sent before their
-// answers.
-constexpr std::uint32_t run_allowance_bytes = 256 << 10;
-// What 2.5 Gbit/s carry in 50 ms; half the lane, as a loopback connection is told by both ends.
+// Far more than comes before a verdict does; half the lane, as a loopback connection is told by
+// both ends.
 constexpr std::uint32_t open_bytes = 16 << 20;
 // Resolvers ask again after some seconds; no server answers later than this.
 constexpr std::uint64_t datagram_timeout_ns = 10'000'000'000;
@@ -64,6 +63,7 @@ Result<void> Tracing::configure(const Config& config) {
   read.known("enabled");
   read.range("memory_limit", memory_limit, 1 << 20, std::int64_t{1} << 40);
   read("request_timeout", request_timeout);
+  read("unix_sockets", options.unix_sockets);
   if (!read.failed() && !(request_timeout >= 1 && request_timeout <= 86400)) {
     read.fail("request_timeout", Error{"request_timeout must be from 1 to 86400 seconds"});
   }
@@ -72,7 +72,7 @@ Result<void> Tracing::configure(const Config& config) {
   if (auto done = read_database(read, "postgresql", options.postgresql, true); !done) return done;
   if (auto done = read_database(read, "mysql", options.mysql, true); !done) return done;
   if (auto done = read_plain(read, "dns", options.dns); !done) return done;
-  if (auto done = read_plain(read, "tls", options.tls); !done) return done;
+  if (auto done = read_tls(read, options.tls, options.tls_text); !done) return done;
   if (auto done = read.finish(); !done) return done;
 
   memory_limit_ = static_cast<std::size_t>(memory_limit);
@@ -85,26 +85,39 @@ std::vector<ObjectSpec> Tracing::objects() const {
   if (!anything_enabled(options_)) return {};
   ObjectSpec payload{
       .name = "payload",
-      .hooks = {{.name = "payload",
-                 .tiers = {{"cgroup_skb", {"payload_received", "payload_sent"}}}},
-                {.name = "owner",
-                 .tiers = {{"tp_btf", {"owner_sent", "owner_received"}},
-                           {"fexit", {"owner_sent_fexit", "owner_received_fexit"}}},
-                 .required = false},
-                {.name = "close", .tiers = {{"tp_btf", {"socket_closed"}}}, .required = false}},
+      .hooks =
+          {{.name = "payload", .tiers = {{"cgroup_skb", {"payload_received", "payload_sent"}}}},
+           {.name = "owner",
+            .tiers = {{"tp_btf", {"owner_sent", "owner_received"}},
+                      {"fexit",
+                       {"owner_sent_4", "owner_sent_6", "owner_received_4", "owner_received_6"}}},
+            .required = false},
+           {.name = "close", .tiers = {{"tp_btf", {"socket_closed"}}}, .required = false}},
       .config = {},
       .map_sizes = {}};
-  return {payload.with_config(payload_config{
+  ObjectSpec streams{.name = "unix_streams",
+                     .hooks = {{.name = "unix_streams",
+                                .tiers = {{"tp_btf", {"unix_sent", "unix_received"}},
+                                          {"fexit", {"unix_sent_fexit", "unix_received_fexit"}}}}},
+                     .config = {},
+                     .map_sizes = {}};
+  const payload_config limits{
       .run_bytes = static_cast<__u32>(options_.http.body_limit) + run_allowance_bytes,
       .open_bytes = std::max(
           open_bytes, static_cast<std::uint32_t>(options_.http.body_limit) + run_allowance_bytes),
-      .datagrams = options_.dns.enabled})};
+      .datagrams = options_.dns.enabled};
+  std::vector<ObjectSpec> specs = {payload.with_config(limits)};
+  if (options_.unix_sockets) specs.push_back(streams.with_config(limits));
+  if (options_.tls_text.enabled) specs.push_back(TlsText::object(options_));
+  return specs;
 }
 
 Result<void> Tracing::start(Host& host) {
   if (!anything_enabled(options_)) return {};
   host_ = &host;
-  connections_ = std::make_unique<Connections>(options_, ConnectionLimits{}, memory_limit_, *this);
+  shared_ = {};
+  shared_.budget.limit_bytes = memory_limit_;
+  connections_ = std::make_unique<Connections>(options_, ConnectionLimits{}, shared_, *this);
   datagrams_ =
       std::make_unique<Datagrams>(std::min(options_.request_timeout_ns, datagram_timeout_ns),
                                   [this](DnsRequest record) { publish(std::move(record)); });
@@ -113,7 +126,9 @@ Result<void> Tracing::start(Host& host) {
       std::make_unique<RequestMetrics>(host.metrics(), *services_, options_.http.max_routes);
   connection_records_ = std::make_unique<ConnectionRecords>(host, *services_);
   host.on<socket_payload_event>([this](const Event<socket_payload_event>& event) {
-    if (event.data.flags & PAYLOAD_DATAGRAM) {
+    if (event.data.above_tls) {
+      if (tls_text_) tls_text_->on_text(event, text_of(event.tail));
+    } else if (event.data.flags & PAYLOAD_DATAGRAM) {
       const std::string_view bytes = text_of(event.tail).substr(0, event.data.captured_bytes);
       if (options_.dns.enabled) datagrams_->on_datagram(event.data, bytes);
     } else {
@@ -127,30 +142,59 @@ Result<void> Tracing::start(Host& host) {
       connections_->on_owner(event.data, event.process);
     }
   });
-  host.on<socket_close_event>(
-      [this](const Event<socket_close_event>& event) { connections_->on_close(event.data); });
+  host.on<socket_close_event>([this](const Event<socket_close_event>& event) {
+    connections_->on_close(event.data);
+    if (tls_text_) tls_text_->on_close(event.data);
+  });
+  host.on<tls_file_event>([this](const Event<tls_file_event>& event) {
+    if (tls_text_) tls_text_->on_file(event.data);
+  });
   host.on<socket_state_event>(
       [this](const Event<socket_state_event>& event) { connection_records_->on_socket(event); });
   host.every(std::chrono::milliseconds(100), [this] { tick(); });
 
-  auto object = host.attach(objects().front());
-  if (!object) {
-    stop();
-    return std::move(object).error();
+  const std::vector<ObjectSpec> specs = objects();
+  auto attached = attach(specs.front(), "verdicts");
+  if (attached && options_.unix_sockets) {
+    attached = attach(specs[1], "unix_verdicts");
+    if (attached) attached = tell_attached();
   }
-  object_ = std::move(object).value();
-  auto verdicts = object_->map("verdicts");
-  if (!verdicts) {
+  if (!attached) {
     stop();
-    return std::move(verdicts).error();
+    return std::move(attached).error();
   }
-  verdicts_ = *verdicts;
+  if (options_.tls_text.enabled) start_tls_text(specs.back());
   return {};
 }
 
+Result<void> Tracing::tell_attached() {
+  auto attached = attached_.back().object->map("unix_attached");
+  if (!attached) return std::move(attached).error();
+  return TypedMap<__u32, __u64>(**attached).update(0, host_->now_ns());
+}
+
+Result<void> Tracing::attach(const ObjectSpec& spec, const char* verdicts) {
+  auto object = host_->attach(spec);
+  if (!object) return std::move(object).error();
+  auto map = (*object)->map(verdicts);
+  if (!map) return std::move(map).error();
+  attached_.push_back({std::move(object).value(), *map});
+  return {};
+}
+
+// Where it cannot be had, handshakes are told all the same.
+void Tracing::start_tls_text(const ObjectSpec& spec) {
+  tls_text_ = std::make_unique<TlsText>(
+      options_, shared_, *host_, [this](AnyRequest request) { publish(std::move(request)); });
+  auto started = tls_text_->start(spec);
+  if (started) return;
+  host_->log().warning("what is inside TLS is not seen", {{"error", started.error().to_string()}});
+  tls_text_.reset();
+}
+
 void Tracing::stop() noexcept {
-  object_.reset();
-  verdicts_ = nullptr;
+  tls_text_.reset();
+  attached_.clear();
   connections_.reset();
   datagrams_.reset();
   connection_records_.reset();
@@ -162,6 +206,9 @@ void Tracing::stop() noexcept {
 void Tracing::publish(AnyRequest request) {
   std::visit(
       [this](auto& record) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(record)>, TlsHandshake>) {
+          if (tls_text_) tls_text_->on_handshake(record);
+        }
         request_metrics_->observe(record);
         host_->publish(std::move(record));
       },
@@ -169,15 +216,18 @@ void Tracing::publish(AnyRequest request) {
 }
 
 void Tracing::decide(std::uint64_t cookie, payload_verdict verdict) {
-  if (!verdicts_) return;
-  auto done = TypedMap<__u64, __u32>(*verdicts_).update(cookie, verdict);
-  if (!done) refused("written", done.error());
+  // No two sockets have the same cookie: an entry for one of another kind is never looked up.
+  for (const Attached& each : attached_) {
+    auto done = TypedMap<__u64, __u32>(*each.verdicts).update(cookie, verdict);
+    if (!done) refused("written", done.error());
+  }
 }
 
 void Tracing::forget(std::uint64_t cookie) {
-  if (!verdicts_) return;
-  auto done = TypedMap<__u64, __u32>(*verdicts_).erase(cookie);
-  if (!done) refused("erased", done.error());
+  for (const Attached& each : attached_) {
+    auto done = TypedMap<__u64, __u32>(*each.verdicts).erase(cookie);
+    if (!done) refused("erased", done.error());
+  }
 }
 
 // Without its verdict a socket costs more than it should, no more: told once, counted always.
@@ -191,14 +241,14 @@ void Tracing::refused(const char* action, const Error& error) {
 void Tracing::tick() {
   connections_->tick(host_->now_ns());
   datagrams_->tick(host_->now_ns());
+  if (tls_text_) tls_text_->tick(host_->now_ns());
 
   Metrics& metrics = host_->metrics();
   const ConnectionCounts& counts = connections_->counts();
-  const Shared& shared = connections_->shared();
   metrics.gauge("trivet_tracing_connections", "TCP connections that are followed")
       .set(static_cast<double>(connections_->size()));
   metrics.gauge("trivet_tracing_memory_bytes", "Memory held for connections, about")
-      .set(static_cast<double>(connections_->shared().budget.used_bytes));
+      .set(static_cast<double>(shared_.budget.used_bytes));
   const auto follow = [&](const char* name, const char* help, std::uint64_t total) {
     metrics.counter(name, help).follow(static_cast<double>(total));
   };
@@ -208,19 +258,25 @@ void Tracing::tick() {
   follow("trivet_tracing_evicted_total", "Connections forgotten for lack of room", counts.evicted);
   follow("trivet_tracing_payload_bytes_total", "Payload told by the kernel, as on the wire",
          counts.bytes);
-  follow("trivet_tracing_gaps_total", "Holes in a direction that hide where messages begin",
-         shared.gaps);
-  follow("trivet_tracing_gap_bytes_total", "Bytes missing in those holes", shared.gap_bytes);
+  for (std::size_t i = 0; i < gap_kinds; ++i) {
+    const Labels reason = {{"reason", std::string(gap_names[i])}};
+    metrics
+        .counter("trivet_tracing_gaps_total", "Holes in a direction that hide where messages begin",
+                 reason)
+        .follow(static_cast<double>(shared_.gaps[i]));
+    metrics.counter("trivet_tracing_gap_bytes_total", "Bytes missing in those holes", reason)
+        .follow(static_cast<double>(shared_.gap_bytes[i]));
+  }
   follow("trivet_tracing_parse_errors_total", "Connections given up for malformed messages",
-         shared.parse_errors);
+         shared_.parse_errors);
   const auto degraded = [&](const char* kept, std::uint64_t total) {
     metrics
         .counter("trivet_tracing_degraded_total", "Exchanges of which less was kept to save memory",
                  {{"kept", kept}})
         .follow(static_cast<double>(total));
   };
-  degraded("heads", shared.budget.without_bodies);
-  degraded("sizes", shared.budget.sizes_only);
+  degraded("heads", shared_.budget.without_bodies);
+  degraded("sizes", shared_.budget.sizes_only);
   follow("trivet_tracing_unowned_total", "Records whose process did not become known",
          counts.unowned + datagrams_->counts().unowned);
   follow("trivet_tracing_deferred_lost_total", "Segments to listeners that no connection claimed",

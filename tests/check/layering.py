@@ -19,7 +19,7 @@ PLACES = {
     r"toml\+\+/": ("core/config/",),
     r"yaml-cpp/": ("plugins/security/",),
     r"re2/": ("plugins/security/",),
-    r"libelf\.h|gelf\.h|elf\.h": ("core/plugins/", "core/broker/", "tests/"),
+    r"libelf\.h|gelf\.h|elf\.h": ("core/plugins/", "core/broker/", "plugins/tracing/", "tests/"),
     r"sqlite3\.h": ("core/query/", "tests/"),
     r"nlohmann/": ("core/", "plugins/security/", "tests/"),
     r"seccomp\.h": ("core/broker/",),

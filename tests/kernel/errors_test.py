@@ -258,10 +258,11 @@ def test_a_kernel_without_btf_is_named(folder):
 
 
 def plugin_is_refused(installed, folder, *patterns):
-    """The plugin is refused in words, and since it is enabled nothing starts without it."""
+    """The plugin is refused in words, and since it is required nothing starts without it."""
     config = folder / "good.toml"
     config.write_text(harness.changed_configuration(harness.shipped_configuration(), {
-        "control.socket": folder / "t.sock", "metrics.listen": f"127.0.0.1:{harness.free_port()}"}))
+        "control.socket": folder / "t.sock", "metrics.listen": f"127.0.0.1:{harness.free_port()}",
+        "tracing.required": True}))
     refused(trivet("run", "-c", config, program=installed[0]), *patterns)
 
 

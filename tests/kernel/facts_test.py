@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import pty
+import shutil
 import socket
 import subprocess
 import termios
@@ -85,7 +86,7 @@ def test_environment_and_hash_are_those_of_the_process_that_runs(watch, folder):
     mark.write_text("x")
     _, alerts = watch(opened=f"evt.type in (open, openat) and fd.name = {mark} and proc.env[MARK] = here")
     # It must still be there when it is asked for.
-    held = f"import time; open({str(mark)!r}).read(); time.sleep(2)"
+    held = f"import time; open({str(mark)!r}).read(); time.sleep({2 * harness.SCALE})"
     python(held, env={"MARK": "elsewhere"})
     python(held, env={"MARK": "here"})
     row = fields(alerts.wait(lambda row: True))
@@ -93,6 +94,17 @@ def test_environment_and_hash_are_those_of_the_process_that_runs(watch, folder):
     real = pathlib.Path("/usr/bin/python3").resolve()
     assert row["proc.exe_sha256"] == hashlib.sha256(real.read_bytes()).hexdigest()
     assert len(alerts.rows) == 1
+
+
+def test_the_hash_of_an_executable_on_an_overlay_is_told(watch, folder):
+    mark = folder / "mark"
+    mark.write_text("x")
+    _, alerts = watch(opened=f"evt.type in (open, openat) and fd.name = {mark}")
+    with harness.overlay(folder) as (low, over):
+        shutil.copy("/bin/bash", low / "shell")
+        subprocess.run([over / "shell", "-c", f"read -r _ <{mark}; sleep {2 * harness.SCALE}; true"], check=False)
+        row = fields(alerts.wait(lambda row: True))
+    assert row["proc.exe_sha256"] == hashlib.sha256(pathlib.Path("/bin/bash").read_bytes()).hexdigest()
 
 
 @pytest.fixture

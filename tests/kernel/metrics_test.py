@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The metrics as Prometheus sees them."""
 
+import contextlib
+import socket
 import subprocess
+import time
 
 import trivet_harness as harness
 
@@ -34,6 +37,33 @@ def test_every_family_has_help_and_a_type(start):
     helped = {line.split()[2] for line in text.splitlines() if line.startswith("# HELP ")}
     typed = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
     assert helped == typed and len(helped) > 5
+
+
+def test_idle_connections_keep_nobody_from_the_metrics(start):
+    trivet = start()
+    with contextlib.ExitStack() as held:
+        for _ in range(100):
+            idle = held.enter_context(socket.create_connection(("127.0.0.1", trivet.port)))
+            idle.sendall(b"GET /metrics HTTP/1.1\r\n")
+        begun = time.monotonic()
+        assert trivet.metrics().sum("trivet_build_info") == 1
+        # Prometheus gives up after 10 seconds.
+        assert time.monotonic() - begun < 10 * harness.SCALE
+
+
+def test_requests_and_ports_are_counted_under_hubbles_names(start, nginx):
+    trivet = start(plugins=("tracing", "network"))
+    # A method that nobody else on this host uses.
+    subprocess.run(["curl", "-sS", "-o", "/dev/null", "-X", "MKCALENDAR", f"{nginx.url}/ok/n-[1-5]"], check=True)
+
+    def counted(reporter):
+        return trivet.metrics().sum("hubble_http_requests_total", reporter=reporter, method="MKCALENDAR",
+                                    protocol="HTTP/1.1", status="200")
+
+    harness.wait_until(lambda: (counted("client"), counted("server")) == (5, 5), 10, "five requests at each end")
+    samples = trivet.metrics()
+    assert samples.sum("hubble_http_request_duration_seconds_count", reporter="server", method="MKCALENDAR") == 5
+    assert samples.sum("hubble_port_distribution_total", protocol="TCP", port=nginx.url.rpartition(":")[2]) >= 2
 
 
 LOSSES = ("trivet_events_dropped_total", "trivet_events_malformed_total", "trivet_sequence_gaps_total",

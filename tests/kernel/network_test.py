@@ -15,7 +15,7 @@ import uuid
 
 import pytest
 
-from trivet_harness import SCALE, cgroup_root, end_process, free_port, wait_until
+from trivet_harness import SCALE, cgroup_root, end_process, free_port, overlay, wait_until
 
 DENY_CONNECT = """
 [[rule]]
@@ -733,25 +733,9 @@ def passes_to(sender, receiver):
 
 
 def test_an_executable_on_an_overlay_is_found(network, folder):
-    for name in ("low", "up", "work", "over"):
-        (folder / name).mkdir()
-    # Layers on two file systems: stat() then tells neither's device nor the overlay's.
-    subprocess.run(["mount", "-t", "tmpfs", "low", folder / "low"], check=True)
-    try:
-        shutil.copy("/usr/bin/curl", folder / "low" / "fetch")
-        mounted = subprocess.run(
-            ["mount", "-t", "overlay", "overlay", "-o",
-             f"lowerdir={folder}/low,upperdir={folder}/up,workdir={folder}/work", folder / "over"],
-            capture_output=True, check=False)
-        if mounted.returncode:
-            pytest.skip("no overlay can be mounted here")
-        try:
-            _, flows = network(deny_by(folder / "over" / "fetch"))
-            port = free_port()
-            subprocess.run([folder / "over" / "fetch", "-s", f"http://127.77.0.1:{port}/"],
-                           check=False)
-            assert flows.wait(lambda f: f["peer_port"] == port)["verdict"] == "DROPPED"
-        finally:
-            subprocess.run(["umount", folder / "over"], check=True)
-    finally:
-        subprocess.run(["umount", folder / "low"], check=True)
+    with overlay(folder) as (low, over):
+        shutil.copy("/usr/bin/curl", low / "fetch")
+        _, flows = network(deny_by(over / "fetch"))
+        port = free_port()
+        subprocess.run([over / "fetch", "-s", f"http://127.77.0.1:{port}/"], check=False)
+        assert flows.wait(lambda f: f["peer_port"] == port)["verdict"] == "DROPPED"

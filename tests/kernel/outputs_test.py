@@ -604,19 +604,24 @@ path = "{path}"
 tables = ["requests"]
 """
     trivet = serve(good)
+    (own.parent / "root").mkdir()
+    another = good.replace('"requests"\ntype', '"more"\ntype').replace("requests.json", "more.json")
     for wrong, place, words in [
             (good + 'where = "statu = 404"\n', "where =", "no such column: statu"),
             (good.replace('"requests"]', '"reqests"]'), "tables =", 'did you mean "requests"?'),
-            (good.replace("path =", "paht ="), "path", "absolute path"),
+            (good.replace("path =", "paht ="), "[[outputs]]", "absolute path"),
             (good.replace('"file"', '"fiel"'), "type =", "stdout, file"),
-            (good.replace(str(path), f"{own.parent}/root/x.json"), "[[outputs]]", "")]:
-        (own.parent / "root").mkdir(exist_ok=True)
-        trivet.outputs = wrong
+            (good.replace(str(path), f"{own.parent}/root/x.json"), "[[outputs]]", "root")]:
+        trivet.outputs = another + wrong
         trivet.configure({})
         refused = trivet.call("reload", check=False)
         assert refused.returncode == 1, wrong
         assert words in refused.stderr, refused.stderr
-        assert re.search(r"trivet\.toml:\d+:\d+: ", refused.stderr), refused.stderr
+        (line,) = re.findall(r"trivet\.toml:(\d+):\d+: ", refused.stderr)
+        # In the second of the two outputs.
+        written = trivet.config.read_text().splitlines()
+        assert written[int(line) - 1].startswith(place) and int(line) > written.index("[[outputs]]") + 1, refused.stderr
+        assert not (own / "more.json").exists(), "a refused reload has left a file"
     request(nginx, 1, 3)
     harness.wait_until(lambda: whole(lines(path), 3), 10, "records as before")
 

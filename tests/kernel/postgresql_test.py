@@ -25,7 +25,7 @@ class Postgresql:
         self.run_as_postgres("initdb", "-D", self.data, "-A", "trust", "-N", "-U", "postgres")
         with (self.data / "postgresql.conf").open("a") as configuration:
             configuration.write(f"listen_addresses = '127.0.0.1'\nport = {self.port}\nssl = off\n"
-                                "unix_socket_directories = ''\nfsync = off\n")
+                                f"unix_socket_directories = '{self.data}'\nfsync = off\n")
         self.process = subprocess.Popen(
             ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups",
              str(PROGRAMS / "postgres"), "-D", str(self.data)], cwd="/",

@@ -18,9 +18,10 @@ class Redis:
         self.folder = folder / "redis"
         self.folder.mkdir()
         self.port = harness.free_port()
+        self.path = self.folder / "socket"
         self.process = subprocess.Popen(
             ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-             "--appendonly", "no", "--dir", str(self.folder), "--daemonize", "no"],
+             "--unixsocket", str(self.path), "--appendonly", "no", "--dir", str(self.folder), "--daemonize", "no"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         harness.wait_until(self.answers, 10, "redis-server listens")
 

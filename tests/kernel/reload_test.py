@@ -181,6 +181,23 @@ def test_a_plugin_that_is_refused_is_named_and_a_reload_that_enables_it_changes_
     works(trivet, nginx, "network")
 
 
+def test_a_plugin_that_is_refused_at_the_start_keeps_the_others_from_nothing(start, nginx, untrusted):
+    untrusted("tracing")
+    trivet = start()
+    assert states(trivet) == {"security": "running", "network": "running", "tracing": "refused"}
+    assert "a plugin is refused" in trivet.log() and "chmod" in trivet.log()
+    works(trivet, nginx, "network")
+    trivet.configure({"network.flow_interval_s": 7})
+    trivet.call("reload")  # which is as good as the start was
+    works(trivet, nginx, "security")
+    trivet.configure({"tracing.required": True})
+    refused = trivet.call("reload", check=False)
+    assert refused.returncode == 1 and "enabled = false in [tracing]" in refused.stderr
+    trivet.stop()
+    with pytest.raises(AssertionError, match="plugin tracing is refused"):
+        trivet.start()
+
+
 def test_a_required_plugin_that_does_not_start_is_the_end(start, nginx, untrusted):
     trivet = start(plugins=("network",))
     untrusted("security")

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import threading
 import time
+import unittest
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -97,6 +98,24 @@ def shipped_configuration():
 
     return re.sub(r"^\s*\w+_files?\s*=\s*(\[[^\]]*\]|\"[^\"]*\")", absolute,
                   (folder / "trivet.toml").read_text(), flags=re.M)
+
+
+@contextlib.contextmanager
+def overlay(folder):
+    """(lower layer, overlay) of two file systems: stat() then tells neither's device nor the overlay's."""
+    for name in ("low", "up", "work", "over"):
+        (folder / name).mkdir()
+    with contextlib.ExitStack() as mounted:
+        def mount(*arguments):
+            done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise unittest.SkipTest(f"no overlay can be mounted here: {done.stderr}")
+            mounted.callback(subprocess.run, ["umount", arguments[-1]], check=True)
+
+        mount("-t", "tmpfs", "low", folder / "low")
+        mount("-t", "overlay", "overlay", "-o",
+              f"lowerdir={folder}/low,upperdir={folder}/up,workdir={folder}/work", folder / "over")
+        yield folder / "low", folder / "over"
 
 
 class Rows:

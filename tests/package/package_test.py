@@ -100,14 +100,30 @@ def allowed_calls(debian, names):
     return calls
 
 
+# ProtectSystem=strict: what the unit names may be written, and nothing else. In a namespace of its own.
+STRICT = """
+set -e
+for folder; do mount --bind "$folder" "$folder"; done
+mount -o remount,bind,ro /
+echo ready
+exec sleep infinity
+"""
+
+
 class Service:
     """The unit's command as the unit has it run, in a network namespace of its own."""
 
     def __init__(self, debian):
         self.debian = debian
         settings = unit_settings(debian)
-        for key, place in (("RuntimeDirectory", "/run/"), ("StateDirectory", "/var/lib/")):
-            debian.run("install", "--directory", "--mode=755", place + settings[key][0])
+        folders = [place + settings[key][0] for key, place in (
+            ("RuntimeDirectory", "/run/"), ("StateDirectory", "/var/lib/"), ("LogsDirectory", "/var/log/"))]
+        debian.run("install", "--directory", "--mode=755", *folders)
+        assert settings["ProtectSystem"] == ["strict"]
+        self.view = subprocess.Popen(
+            debian.command("unshare", "--mount", "--propagation", "private", "sh", "-c", STRICT, "sh", *folders),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        assert self.view.stdout.readline() == "ready\n"
         capabilities = ",".join("+" + name.removeprefix("CAP_").lower()
                                 for name in settings["CapabilityBoundingSet"])
         calls = " ".join(allowed_calls(debian, settings["SystemCallFilter"]))
@@ -118,8 +134,8 @@ class Service:
         self.ready.setblocking(False)
         self.errors = tempfile.TemporaryFile("w+")
         # chroot(2) is nsenter's.
-        inner = debian.command("setpriv", "--no-new-privs", f"--bounding-set=-all,{capabilities}",
-                               *settings["ExecStart"])
+        inner = ["nsenter", f"--target={self.view.pid}", "--mount", "--root", "--wd=/",
+                 "setpriv", "--no-new-privs", f"--bounding-set=-all,{capabilities}", *settings["ExecStart"]]
         self.process = subprocess.Popen(
             ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", sys.executable, "-c",
              FILTERED, calls + " chroot", *inner], stdin=subprocess.DEVNULL,
@@ -151,7 +167,10 @@ class Service:
 
     def end(self):
         self.ready.close()
-        return harness.end_process(self.process, signal.SIGTERM, 30)
+        status = harness.end_process(self.process, signal.SIGTERM, 30)
+        harness.end_process(self.view)
+        self.view.stdout.close()
+        return status
 
 
 @pytest.fixture
@@ -191,7 +210,7 @@ def test_every_verb_has_its_page_and_completes(debian):
               "COMP_CWORD=$#; _trivet; echo \"${COMPREPLY[@]}\"")
     for words, offered in [
             (["obs"], {"observe"}), (["observe", "al"], {"alerts"}), (["help", "relo"], {"reload"}),
-            (["observe", "-o", ""], {"compact", "json", "falco", "text"}),
+            (["observe", "-o", ""], {"compact", "json", "falco", "text", "hubble"}),
             (["observe", "--colour", "a"], {"auto", "always"}), (["observe", "--fol"], {"--follow"}),
             (["run", "-c", "/etc/trivet/tri"], {CONFIGURATION}), (["rules", "sh"], {"show"})]:
         done = debian.run("bash", "-c", script, "bash", *words)
@@ -216,6 +235,10 @@ def test_it_runs_as_the_unit_confines_it_and_is_upgraded_meanwhile(debian, packa
     # What an administrator changes stays.
     configuration = debian.path(CONFIGURATION)
     changed = configuration.read_text().replace('# spill = "/var', 'spill = "/var')
+    # The example of an output, as it is written there.
+    changed = re.sub(r'^# (\[\[outputs\]\]|name = "alerts"|type = "file"|path = .*|tables = .*)$', r"\1", changed,
+                     flags=re.M)
+    assert '\n[[outputs]]\nname = "alerts"\ntype = "file"\npath = "/var/log/trivet/' in changed
     configuration.write_text(changed)
     install(debian, packages["2"]["trivet"])
     assert debian.run("dpkg-query", "-W", "-f", "${Version}", "trivet").stdout.endswith("-2")
@@ -233,6 +256,7 @@ def test_what_was_upgraded_runs_with_records_in_files(debian, service):
     records = debian.path("/var/lib/trivet/records")
     assert str(records.stat().st_uid) == debian.run("id", "-u", "trivet").stdout.strip()
     assert list(records.iterdir()), "no file of records"
+    assert "/etc/shadow" in debian.path("/var/log/trivet/alerts.json").read_text()
 
 
 def test_a_removal_leaves_the_configuration_and_a_purge_nothing(debian):

@@ -30,8 +30,8 @@ class Speaker {
   virtual std::string unasked() { return {}; }
 };
 
-inline constexpr std::string_view stream_protocols[] = {"http", "redis", "postgresql", "mysql",
-                                                        "dns"};
+inline constexpr std::string_view stream_protocols[] = {"http",       "http2", "redis",
+                                                        "postgresql", "mysql", "dns"};
 
 // A connection in some dialect of that protocol.
 std::unique_ptr<Speaker> make_speaker(std::string_view protocol, Random& random);
@@ -41,7 +41,8 @@ std::unique_ptr<Speaker> make_speaker(std::string_view protocol, Random& random)
 struct Numbers {
   std::optional<std::uint32_t> asked;
   std::optional<std::uint32_t> answered;
-  bool whole = false;  // without a reason why it is not
+  bool whole = false;    // without a reason why it is not
+  bool assumed = false;  // told as one that may be wrong
 };
 Numbers numbers_of(const AnyRequest& record);
 

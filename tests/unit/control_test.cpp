@@ -194,7 +194,8 @@ TEST_CASE("a request that is wrong gets a sentence, and the connection lives on"
       {R"({"verb":"observe","table":"zzzzzz"})",
        "no table is named \"zzzzzz\": write one of alerts, flows, requests"},
       {R"({"verb":"observe","table":"flows","format":"falco"})",
-       "the formats falco and text are for alerts, and hubble is for flows: write compact or json for flows"},
+       "the formats falco and text are for alerts, and hubble is for flows: write compact or json "
+       "for flows"},
   };
   RawClient raw(served.path());
   std::string requests;
@@ -340,6 +341,27 @@ TEST_CASE("clients above the limit are refused with a sentence") {
   CHECK(served.client().call("echo", {}).error().message ==
         "trivet serves 2 clients already: close one");
   CHECK(served.server->counts().refused == 1);
+}
+
+TEST_CASE("readers leave room for who may change something") {
+  if (geteuid() != 0) return;  // only root can become somebody else
+  Served served({.groups = {{"readers", 777}, {"writers", 778}}, .max_clients = 3, .reserved = 1});
+  REQUIRE(chmod(served.path().c_str(), 0666) == 0);
+  REQUIRE(chmod(served.folder.path("").c_str(), 0755) == 0);
+  auto first = served.client(), second = served.client();
+  CHECK(second.call("echo", {}));
+  const pid_t child = fork();
+  if (child == 0) {
+    if (setgroups(0, nullptr) != 0 || setgid(777) != 0 || setuid(12345) != 0) _exit(9);
+    auto reader = ControlClient::connect(served.path());
+    _exit(reader->call("echo", {}).error().message == "trivet serves 2 clients already: close one"
+              ? 0
+              : 1);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK(served.client().call("echo", {}));
 }
 
 TEST_CASE("a user without the right is refused, a member of the group is not") {

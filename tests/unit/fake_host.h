@@ -406,6 +406,10 @@ class FakeHost final : public Host {
       host_.tracepoints[hook] = tracepoints;
       return {};
     }
+    Result<std::unique_ptr<CodeFile>> code_file(const TaskKey&, std::uint64_t) override {
+      return Error{"there is no such process", ESRCH};
+    }
+    Result<void> iterate(const std::string&) override { return {}; }
 
    private:
     FakeHost& host_;

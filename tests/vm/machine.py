@@ -33,7 +33,7 @@ SKIP, TIME_UP, DIED = 77, 124, 125
 # It takes five where the host is not busy; now and then an emulated kernel hangs.
 BOOT_SECONDS = 300
 # What the initial file system loads, with what they depend on.
-MODULES = ("virtio_pci", "virtiofs", "overlay", "virtio_console")
+MODULES = ("virtio_pci", "virtiofs", "overlay", "virtio_console", "veth")
 # In a Debian kernel that knows BPF LSM, it is off unless it is named.
 KERNEL_ARGUMENTS = ("console=ttyS0 rdinit=/init panic=-1 quiet mitigations=off no_timer_check "
                     "tsc=reliable nokaslr random.trust_cpu=on cgroup_no_v1=all "

@@ -6,9 +6,11 @@
 #pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)
 
 struct __sk_buff;
+struct address_space;
 struct bpf_dynptr;
 struct bpf_iter__task;
 struct bpf_iter__task_file;
+struct bpf_iter__task_vma;
 struct bpf_iter_meta;
 struct bpf_sock;
 struct bpf_sock_addr;
@@ -18,6 +20,7 @@ struct bpf_timer;
 struct cgroup;
 struct cgroup_bpf;
 struct cgroup_root;
+struct cgroup_subsys_state;
 struct cred;
 struct css_set;
 struct dentry;
@@ -69,6 +72,7 @@ struct nsproxy;
 struct open_how;
 struct optimistic_spin_queue;
 struct path;
+struct percpu_counter;
 struct percpu_ref;
 struct percpu_ref_data;
 struct pid;
@@ -76,6 +80,7 @@ struct pid_namespace;
 struct pt_regs;
 struct qspinlock;
 struct qstr;
+struct ratelimit_state;
 struct raw_spinlock;
 struct refcount_struct;
 struct request;
@@ -107,7 +112,9 @@ struct udphdr;
 struct unix_address;
 struct unix_sock;
 struct upid;
+struct user_struct;
 struct vfsmount;
+struct vm_area_struct;
 
 typedef signed char __s8;
 typedef unsigned char __u8;
@@ -119,6 +126,7 @@ typedef long long int __s64;
 typedef long long unsigned int __u64;
 typedef __u8 u8;
 typedef __u16 u16;
+typedef __s32 s32;
 typedef __u32 u32;
 typedef __s64 s64;
 typedef __u64 u64;
@@ -242,6 +250,7 @@ typedef struct seqcount_spinlock seqcount_spinlock_t;
 
 struct task_struct {
 	struct thread_info thread_info;
+	void *stack;
 	unsigned int flags;
 	struct mm_struct *mm;
 	int exit_code;
@@ -261,6 +270,16 @@ struct task_struct {
 	kuid_t loginuid;
 	u64 self_exec_id;
 	struct css_set *cgroups;
+};
+
+struct ratelimit_state {
+	raw_spinlock_t lock;
+	int interval;
+	int burst;
+	atomic_t rs_n_left;
+	atomic_t missed;
+	unsigned int flags;
+	long unsigned int begin;
 };
 
 typedef __s64 time64_t;
@@ -325,6 +344,15 @@ struct pt_regs {
 	};
 };
 
+typedef long unsigned int vm_flags_t;
+
+struct percpu_counter {
+	raw_spinlock_t lock;
+	s64 count;
+	struct list_head list;
+	s32 *counters;
+};
+
 typedef struct {
 	long unsigned int flags;
 } mm_context_t;
@@ -342,6 +370,18 @@ struct mm_struct {
 		struct task_struct *owner;
 		struct file *exe_file;
 	};
+};
+
+struct vm_area_struct {
+	union {
+		struct {
+			long unsigned int vm_start;
+		};
+	};
+	union {
+		const vm_flags_t vm_flags;
+	};
+	struct file *vm_file;
 };
 
 typedef struct {
@@ -382,6 +422,11 @@ typedef struct {
 	gid_t val;
 } kgid_t;
 
+struct address_space {
+	struct inode *host;
+	long unsigned int flags;
+};
+
 struct upid {
 	int nr;
 	struct pid_namespace *ns;
@@ -406,6 +451,7 @@ struct cred {
 	kgid_t fsgid;
 	kernel_cap_t cap_permitted;
 	kernel_cap_t cap_effective;
+	struct user_struct *user;
 	struct group_info *group_info;
 };
 
@@ -431,6 +477,13 @@ struct css_set {
 
 struct percpu_ref {
 	struct percpu_ref_data *data;
+};
+
+struct cgroup_subsys_state {
+	struct percpu_ref refcnt;
+	int id;
+	unsigned int flags;
+	struct cgroup_subsys_state *parent;
 };
 
 struct path {
@@ -462,6 +515,7 @@ struct sk_buff {
 	};
 	struct sock *sk;
 	unsigned int len;
+	__u8 peeked: 1;
 	union {
 		struct {
 			__be16 protocol;
@@ -509,6 +563,7 @@ struct inode {
 	time64_t i_ctime_sec;
 	u32 i_mtime_nsec;
 	u32 i_ctime_nsec;
+	u32 i_generation;
 };
 
 struct super_block {
@@ -527,11 +582,23 @@ struct cgroup_bpf {
 };
 
 struct cgroup {
+	struct cgroup_subsys_state self;
 	long unsigned int flags;
 	int level;
 	struct kernfs_node *kn;
 	struct cgroup_root *root;
 	struct cgroup_bpf bpf;
+};
+
+struct user_struct {
+	refcount_t __count;
+	struct percpu_counter epoll_watches;
+	long unsigned int unix_inflight;
+	atomic_long_t pipe_bufs;
+	struct hlist_node uidhash_node;
+	kuid_t uid;
+	atomic_long_t locked_vm;
+	struct ratelimit_state ratelimit;
 };
 
 struct group_info {
@@ -546,6 +613,7 @@ struct percpu_ref_data {
 
 struct seq_file {
 	size_t size;
+	size_t from;
 	size_t count;
 	loff_t index;
 	const struct file *file;
@@ -566,6 +634,7 @@ struct kernfs_node {
 };
 
 struct linux_binprm {
+	struct vm_area_struct *vma;
 	struct mm_struct *mm;
 	struct file *executable;
 	struct file *file;
@@ -772,6 +841,7 @@ struct io_ring_ctx {
 	struct {
 		struct io_file_table file_table;
 	};
+	struct user_struct *user;
 };
 
 typedef u64 io_req_flags_t;
@@ -893,6 +963,18 @@ struct bpf_iter__task_file {
 	};
 };
 
+struct bpf_iter__task_vma {
+	union {
+		struct bpf_iter_meta *meta;
+	};
+	union {
+		struct task_struct *task;
+	};
+	union {
+		struct vm_area_struct *vma;
+	};
+};
+
 enum {
 	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
@@ -918,6 +1000,10 @@ struct bpf_sock_addr {
 	union {
 		struct bpf_sock *sk;
 	};
+};
+
+enum sock_type {
+	SOCK_STREAM = 1,
 };
 
 enum {

@@ -13,12 +13,14 @@
 #include <utility>
 #include <vector>
 
+#include "trivet/facts.h"
 #include "trivet/result.h"
 
 namespace trivet {
 
 // One way to serve a hook: these programs of the object together. Section names in the object say
-// where each attaches; cgroup programs attach at the cgroup2 root.
+// where each attaches; cgroup programs attach at the cgroup2 root, probes of functions ("uprobe",
+// "uretprobe", behind a slash "multi" for those that share one link) at the places of code files.
 struct Tier {
   std::string name;  // as doctor and trivet_hook_info print it: "fentry", "tp_btf", "tracepoint"
   std::vector<std::string> programs;
@@ -106,6 +108,26 @@ class TypedMap {
   Map& map_;
 };
 
+// Where a probe runs: of a hook's programs the first at this place of the file, or the second when
+// the function that begins there returns.
+struct ProbePlace {
+  std::uint64_t offset = 0;  // in the file, bytes
+  std::uint64_t cookie = 0;  // what the program gets by bpf_get_attach_cookie()
+  bool at_return = false;
+};
+
+// A file that a process runs code of. Destroying it detaches what is attached to it. Owned by the
+// plugin, which destroys it before its object.
+class CodeFile {
+ public:
+  virtual ~CodeFile() = default;
+  // For reading. Whoever may run a program may have written it: any bytes.
+  virtual int descriptor() const = 0;
+  // Has the tier that serves the hook run in every process that runs code of the file; once. A
+  // place that is not the beginning of an instruction breaks those processes.
+  virtual Result<void> probe(const std::string& hook, const std::vector<ProbePlace>& places) = 0;
+};
+
 // A loaded and attached object. Destroying it detaches and unloads. Owned by the plugin.
 class Object {
  public:
@@ -117,6 +139,13 @@ class Object {
   // ones come first, then old ones go, and nothing is missed where it stays. It must keep one.
   virtual Result<void> retarget(const std::string& hook,
                                 const std::vector<std::string>& tracepoints) = 0;
+  // The file whose code the process runs at that address. ESRCH as the error's code where the
+  // process has ended, ENOENT where it runs no file's code there, EMFILE where the object has as
+  // many files as one may have.
+  virtual Result<std::unique_ptr<CodeFile>> code_file(const TaskKey& process,
+                                                      std::uint64_t address) = 0;
+  // Has an iterator of the object pass over everything once.
+  virtual Result<void> iterate(const std::string& program) = 0;
 };
 
 }  // namespace trivet

@@ -36,7 +36,13 @@ bool Item::known_keys(const std::vector<std::string>& known) const {
   bool good = true;
   for (const auto& key : node_.keys) {
     if (std::ranges::find(known, key.text) != known.end()) continue;
-    findings_.fail(key.place, "unknown key \"" + key.text + "\"" + suggestion(key.text, known));
+    const auto near = suggestion(key.text, known);
+    const auto unknown = "unknown key \"" + key.text + "\"";
+    if (near.empty()) {
+      findings_.warn(key.place, unknown + ": nothing reads it");
+      continue;
+    }
+    findings_.fail(key.place, unknown + near);
     good = false;
   }
   return good;

@@ -38,7 +38,7 @@ class Item {
   const YamlNode* find(std::string_view key) const { return node_.find(key); }
   // The keys that are there, in order; false after saying that one is no word or there twice.
   bool unique_keys() const;
-  // False after naming the keys that are none of these, with the nearest.
+  // False after naming the keys that are nearly one of these. Warns of those that are like none.
   bool known_keys(const std::vector<std::string>& known) const;
 
   // Each answers nothing where the key is absent, or after saying what is wrong with its value.

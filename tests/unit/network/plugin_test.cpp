@@ -107,6 +107,43 @@ TEST_CASE("A denied connect becomes a flow that names the rule and the process")
   plugin.stop();
 }
 
+TEST_CASE("What tracing saw is counted under Hubble's names") {
+  FakeHost host;
+  NetworkPlugin plugin;
+  REQUIRE(plugin.configure(host.config("")));
+  REQUIRE(plugin.start(host));
+  HttpRequest request;
+  request.method = "GET";
+  request.version = "1.1";
+  request.role = "server";
+  request.latency = Duration{20'000'000};
+  host.publish(request);  // without an answer
+  request.status = 404;
+  host.publish(request);
+  DnsRequest query;
+  query.question_type = "A";
+  query.response_code = "NXDOMAIN";
+  host.publish(query);
+  query.response_code = "NOERROR";
+  query.answers = {"CNAME www.example.org", "A 192.0.2.1", "A 192.0.2.2"};
+  host.publish(query);
+  CHECK(host.metrics().value("hubble_http_requests_total", {{"method", "GET"},
+                                                            {"reporter", "server"},
+                                                            {"protocol", "HTTP/1.1"},
+                                                            {"status", "404"}}) == 1);
+  CHECK(host.metrics().value("hubble_dns_queries_total",
+                             {{"rcode", ""}, {"qtypes", "A"}, {"ips_returned", "0"}}) == 2);
+  CHECK(host.metrics().value(
+            "hubble_dns_responses_total",
+            {{"rcode", "Non-Existent Domain"}, {"qtypes", "A"}, {"ips_returned", "0"}}) == 1);
+  CHECK(host.metrics().value("hubble_dns_responses_total",
+                             {{"rcode", "No Error"}, {"qtypes", "A"}, {"ips_returned", "2"}}) == 1);
+  for (const char* type : {"A", "CNAME"})
+    CHECK(host.metrics().value("hubble_dns_response_types_total",
+                               {{"type", type}, {"qtypes", "A"}}) == 1);
+  plugin.stop();
+}
+
 TEST_CASE("A new policy is written beside the old one, then put in force by one word") {
   FakeHost host;
   host.files.texts["p.toml"] = kDenyTen;

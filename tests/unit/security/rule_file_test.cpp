@@ -22,6 +22,9 @@ TEST_CASE("mistakes are named with file, line and column") {
        "\"- list:\""},
       {"unknown key", "- rule: x\n  conditon: y\n",
        "a.yaml:2:3: unknown key \"conditon\": did you mean \"condition\"?"},
+      {"unknown key of an exception",
+       rule("evt.num = 1") + "  exceptions:\n    - name: e\n      field: proc.name\n",
+       "a.yaml:8:7: unknown key \"field\": did you mean \"fields\"?"},
       {"missing key", "- rule: x\n  desc: d\n  condition: evt.num = 1\n  priority: info\n",
        "a.yaml:1:3: the rule \"x\" needs the key output"},
       {"priority",
@@ -205,6 +208,8 @@ TEST_CASE("what Falco takes and is likely a mistake is a warning") {
       {"- macro: m\n  condition: evt.num = 1\n- macro: m\n  condition: evt.num = 1\n",
        "a.yaml:3:3: the macro \"m\" replaces that of line 1: to add to it, write override: {...: "
        "append}"},
+      {rule("evt.type = execve") + "  author: me\n",
+       "a.yaml:6:3: unknown key \"author\": nothing reads it"},
       {"- rulez: x\n", "a.yaml:1:3: an item \"rulez\" is passed over: did you mean \"rule\"?"},
       {rule("evt.type = execve and proc.name = a") +
            "- rule: r\n  condition: and proc.name = b\n  tags: [x]\n  append: true\n",

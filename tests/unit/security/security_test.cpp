@@ -102,9 +102,7 @@ TEST_CASE("only the hooks and profiles that rules need are asked for") {
   REQUIRE(run.host.specs.size() == 2);
   CHECK(run.host.specs[1].name == "rings");
   const auto& spec = run.host.specs[0];
-  REQUIRE(spec.hooks.size() == 2);
-  CHECK(spec.hooks[1].name == "paths");
-  CHECK_FALSE(spec.hooks[1].required);
+  REQUIRE(spec.hooks.size() == 1);
   CHECK(spec.hooks[0].name == "calls");
   CHECK(spec.hooks[0].tiers[0].tracepoints ==
         std::vector<std::string>{"syscalls/sys_exit_open", "syscalls/sys_exit_openat"});
@@ -126,13 +124,21 @@ TEST_CASE("only the hooks and profiles that rules need are asked for") {
   CHECK(nothing.host.specs.empty());
 }
 
+TEST_CASE("where paths lead is asked of the kernel if rules name calls that open nothing") {
+  Running run("- rule: r\n  desc: d\n  condition: evt.type = chmod\n  output: o\n  priority: info");
+  REQUIRE(run.host.specs.size() == 2);
+  CHECK(run.host.specs[1].name == "paths");
+  REQUIRE(run.host.specs[1].hooks.size() == 1);
+  CHECK_FALSE(run.host.specs[1].hooks[0].required);
+}
+
 TEST_CASE("32-bit calls have a hook of their own where they are wanted") {
   Running run(kTwoRules, "compat_syscalls = \"on\"");
   REQUIRE_FALSE(run.host.specs.empty());
   const auto& hooks = run.host.specs[0].hooks;
-  REQUIRE(hooks.size() == 3);
-  CHECK(hooks[2].name == "compat");
-  CHECK(hooks[2].required);
+  REQUIRE(hooks.size() == 2);
+  CHECK(hooks[1].name == "compat");
+  CHECK(hooks[1].required);
 }
 
 // What `trivet rules` answers to these words.

@@ -35,6 +35,8 @@ class WireOf : public Conversation::Listener {
   void on_exchange(AnyRequest record) override {
     if (auto* message = std::get_if<HttpMessage>(&record)) {
       messages.push_back(std::move(*message));
+    } else if (auto* call = std::get_if<GrpcRequest>(&record)) {
+      calls.push_back(std::move(*call));
     } else {
       records.push_back(std::move(std::get<Record>(record)));
     }
@@ -44,6 +46,7 @@ class WireOf : public Conversation::Listener {
   std::uint64_t now_ns = 1000 * ms;
   std::vector<Record> records;
   std::vector<HttpMessage> messages;
+  std::vector<GrpcRequest> calls;
   Need need = Need::unknown;
   bool known_from_start = true;
   std::uint32_t unseen = 0;  // of the next segment: not captured

@@ -8,6 +8,7 @@
 #include "trivet/records/connection.h"
 #include "trivet/records/dns_request.h"
 #include "trivet/records/flow.h"
+#include "trivet/records/grpc_request.h"
 #include "trivet/records/http_message.h"
 #include "trivet/records/http_request.h"
 #include "trivet/records/mysql_request.h"
@@ -19,9 +20,9 @@ namespace trivet {
 
 inline auto all_record_schemas() {
   return std::to_array<const RecordSchema*>(
-      {&Alert::schema(), &HttpRequest::schema(), &HttpMessage::schema(), &RedisRequest::schema(),
-       &PostgresqlRequest::schema(), &MysqlRequest::schema(), &DnsRequest::schema(),
-       &TlsHandshake::schema(), &Connection::schema(), &Flow::schema()});
+      {&Alert::schema(), &HttpRequest::schema(), &HttpMessage::schema(), &GrpcRequest::schema(),
+       &RedisRequest::schema(), &PostgresqlRequest::schema(), &MysqlRequest::schema(),
+       &DnsRequest::schema(), &TlsHandshake::schema(), &Connection::schema(), &Flow::schema()});
 }
 
 }  // namespace trivet

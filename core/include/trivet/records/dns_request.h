@@ -9,6 +9,7 @@ namespace trivet {
 #define TRIVET_DNS_REQUEST_COLUMNS(X, R)                                                          \
   TRIVET_SUBJECT_COLUMNS(X, R)                                                                    \
   TRIVET_ENDPOINT_COLUMNS(X, R)                                                                   \
+  TRIVET_TLS_COLUMNS(X, R)                                                                        \
   X(R, std::string, transport, none, detail, "network.transport", "udp or tcp")                   \
   X(R, std::uint16_t, id, none, detail, "", "Id of the query")                                    \
   X(R, std::string, operation, none, detail, "", "QUERY, NOTIFY, UPDATE or another opcode")       \

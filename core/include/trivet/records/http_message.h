@@ -13,6 +13,7 @@ namespace trivet {
 #define TRIVET_HTTP_MESSAGE_COLUMNS(X, R)                                                          \
   TRIVET_SUBJECT_COLUMNS(X, R)                                                                     \
   TRIVET_ENDPOINT_COLUMNS(X, R)                                                                    \
+  TRIVET_TLS_COLUMNS(X, R)                                                                         \
   X(R, std::string, protocol, none, always, "network.protocol.name",                               \
     "websocket, or sse for server-sent events")                                                    \
   X(R, std::string, path, none, always, "url.path",                                                \

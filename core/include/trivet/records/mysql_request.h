@@ -12,6 +12,7 @@ namespace trivet {
 #define TRIVET_MYSQL_REQUEST_COLUMNS(X, R)                                                       \
   TRIVET_SUBJECT_COLUMNS(X, R)                                                                   \
   TRIVET_ENDPOINT_COLUMNS(X, R)                                                                  \
+  TRIVET_TLS_COLUMNS(X, R)                                                                       \
   X(R, std::string, operation, none, always, "db.operation.name",                                \
     "First word of the statement in capitals; without one the command: CONNECT, PREPARE, PING")  \
   X(R, std::optional<std::uint32_t>, command, none, detail, "",                                  \

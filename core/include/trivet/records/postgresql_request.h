@@ -10,6 +10,7 @@ namespace trivet {
 #define TRIVET_POSTGRESQL_REQUEST_COLUMNS(X, R)                                                    \
   TRIVET_SUBJECT_COLUMNS(X, R)                                                                     \
   TRIVET_ENDPOINT_COLUMNS(X, R)                                                                    \
+  TRIVET_TLS_COLUMNS(X, R)                                                                         \
   X(R, std::string, operation, none, always, "db.operation.name",                                  \
     "First word of the statement in capitals; CONNECT, CANCEL, NOTIFICATION and such without one") \
   X(R, std::string, query, none, always, "db.query.text",                                          \

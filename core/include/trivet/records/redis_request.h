@@ -10,6 +10,7 @@ namespace trivet {
 #define TRIVET_REDIS_REQUEST_COLUMNS(X, R)                                                       \
   TRIVET_SUBJECT_COLUMNS(X, R)                                                                   \
   TRIVET_ENDPOINT_COLUMNS(X, R)                                                                  \
+  TRIVET_TLS_COLUMNS(X, R)                                                                       \
   X(R, std::string, command, none, always, "db.operation.name",                                  \
     "Command in capitals, with its subcommand where it has one; PUSH: sent without being asked") \
   X(R, std::vector<std::string>, arguments, none, always, "db.query.parameter",                  \
