@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
-# trivet_plugin(NAME SUMMARY <text> SOURCES <file>... [LIBRARIES <library>...] [OBJECTS <bpf>...]):
+# trivet_plugin(NAME SUMMARY <text> SOURCES <file>... [LIBRARIES <library>...] [OBJECTS <bpf>... [OBJECT_DEPENDS <file>...]]):
 # the plugin NAME as lib/trivet/plugins/NAME.so, with its manifest and BPF objects in ELF sections, and
 # its installation. Its code is also the static library NAME_code, which unit tests link. OBJECTS are
-# names of bpf/NAME/<bpf>.bpf.c. For trivet's own plugins and, from the package trivet-dev, for all others.
+# names of bpf/NAME/<bpf>.bpf.c, OBJECT_DEPENDS headers that the build makes for them. For trivet's own plugins and, from the package trivet-dev, for all others.
 function(trivet_plugin name)
-  cmake_parse_arguments(PLUGIN "" "SUMMARY" "SOURCES;LIBRARIES;OBJECTS" ${ARGN})
+  cmake_parse_arguments(PLUGIN "" "SUMMARY" "SOURCES;LIBRARIES;OBJECTS;OBJECT_DEPENDS" ${ARGN})
 
   add_library(${name}_code STATIC ${PLUGIN_SOURCES})
   target_include_directories(${name}_code PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}/.."
@@ -29,6 +29,6 @@ function(trivet_plugin name)
     ${name} PROPERTIES PREFIX "" LINKER_LANGUAGE CXX
                        LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib/trivet/plugins")
   target_link_libraries(${name} PRIVATE -Wl,--whole-archive ${name}_code -Wl,--no-whole-archive)
-  trivet_bpf_objects(${name} ${name} ${PLUGIN_OBJECTS})
+  trivet_bpf_objects(${name} ${name} ${PLUGIN_OBJECTS} DEPENDS ${PLUGIN_OBJECT_DEPENDS})
   install(TARGETS ${name} LIBRARY DESTINATION "${TRIVET_PLUGIN_FOLDER}" COMPONENT runtime)
 endfunction()

@@ -69,7 +69,7 @@ static __always_inline struct resolved_paths *paths__begin(void)
 		return NULL;
 	call = told - 1;
 	barrier_var(call);
-	if (call >= CALLS_MAX || !shape__has_paths(config.shapes[call]))
+	if (call >= CALLS_MAX || !shape__has_paths(calls.shapes[call]))
 		return NULL;
 	return resolved__begin(call__number(regs));
 }

@@ -6,6 +6,7 @@
  * for, with the file unknown.
  */
 #include "lanes.bpf.h"
+#include "security/call_table.h"
 #include "security/opened.bpf.h"
 #include "security/wanted.bpf.h"
 
@@ -19,6 +20,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define RING_FILE_MASK (~7UL)
 
 const volatile struct rings_config config = {};
+const volatile __u16 ring_calls[RING_CALLS] = CALL_TABLE_RINGS;
 
 /* How the ring's table was kept before 6.13. */
 struct io_fixed_file___before {
@@ -87,7 +89,7 @@ static __noinline int ring__tell(struct ring_open *open, struct io_kiocb *reques
 		return 0;
 	event = &scratch->event;
 	__builtin_memset(event, 0, sizeof(*event));
-	event->call = config.calls[which];
+	event->call = ring_calls[which];
 	event->result = result;
 	event->arguments[0] = (__s64)open->folder;
 	event->arguments[2] = which == RING_OPENAT ? open->open_flags : 0;
@@ -110,7 +112,7 @@ static __noinline int ring__tell(struct ring_open *open, struct io_kiocb *reques
 		if (!file || open->slot)
 			event->flags |= CALL_FILE_UNKNOWN;
 	}
-	if (!(call__wanted(config.calls[which]) >> event__profile(event, CALL_OPENS, 0) & 1)) {
+	if (!(call__wanted(ring_calls[which]) >> event__profile(event, CALL_OPENS, 0) & 1)) {
 		lane__count(LANE_CANDIDATE, syscall_event_id, offered);
 		lane__count(LANE_CANDIDATE, syscall_event_id, filtered);
 		return 0;
@@ -148,7 +150,7 @@ static __always_inline int ring__submitted(struct io_kiocb *request)
 	else
 		return 0;
 	note = bpf_map_lookup_elem(&ring_notes, &zero);
-	if (!note || !call__wanted(config.calls[which]) || process__is_own(config.own_tgids))
+	if (!note || !call__wanted(ring_calls[which]) || process__is_own(config.own_tgids))
 		return 0;
 	note->which = which;
 	note->folder = BPF_CORE_READ(asked, dfd);

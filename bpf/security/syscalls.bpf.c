@@ -236,7 +236,7 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 	barrier_var(call);
 	if (call >= CALLS_MAX)
 		return 0;
-	shape = config.shapes[call];
+	shape = calls.shapes[call];
 	event = &scratch->event;
 	__builtin_memset(event, 0, sizeof(*event));
 	event->result = result;
@@ -292,13 +292,13 @@ static __noinline int call__returned(__u32 told, bool compat, long result)
 }
 
 /* Tier "tracepoint": attached to the exit of each call that is wanted. */
-SEC("tracepoint")
+SEC("tracepoint/syscalls/sys_exit_*")
 int call_exit(struct trace_event_raw_sys_exit *context)
 {
 	/* The kernel fills in half of it. */
 	__u32 number = context->id;
 
-	return number < CALL_NUMBERS ? call__returned(config.native[number], false, context->ret)
+	return number < CALL_NUMBERS ? call__returned(calls.native[number], false, context->ret)
 				     : 0;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What rules are judged on: system calls, as they returned. Which calls there are, by what numbers,
- * is one table of the plugin (plugins/security/calls.h); the kernel programs know only shapes.
+ * is one table of the plugin (plugins/security/calls.h), from which the build makes a header for
+ * the kernel programs: what they read of a call is no setting.
  */
 #ifndef TRIVET_SECURITY_SYSCALLS_H
 #define TRIVET_SECURITY_SYSCALLS_H
@@ -57,16 +58,6 @@ enum call_profile {
 	PROFILE_COUNT = 1 << 4,
 };
 
-struct syscalls_config {
-	__u32 shapes[CALLS_MAX];
-	__u8 native[CALL_NUMBERS]; /* by number: the call + 1; 0 for calls that are not in the table
-				    */
-	__u8 compat[CALL_NUMBERS]; /* the same for 32-bit calls */
-	__u8 socketcall[32];	   /* and for those that go through socketcall */
-	__u32 compat_hook;	   /* 1: 32-bit calls are the hook compat's */
-	__u32 own_tgids[2];	   /* what trivet's own processes do is not told */
-};
-
 /* The two requests of io_uring that open a file by its path. */
 enum ring_call {
 	RING_OPENAT,
@@ -74,9 +65,24 @@ enum ring_call {
 	RING_CALLS,
 };
 
+/* What the build makes; a call is its place in the plugin's table. */
+struct call_table {
+	__u32 shapes[CALLS_MAX];
+	__u8 native[CALL_NUMBERS]; /* by number: the call + 1; 0 for calls that are not in the table
+				    */
+	__u8 compat[CALL_NUMBERS]; /* the same for 32-bit calls */
+	__u8 socketcall[32];	   /* and for those that go through socketcall */
+	__u16 rings[RING_CALLS];
+};
+
+/* Switches only: the process that sets them is not trusted. */
+struct syscalls_config {
+	__u32 compat_hook;  /* 1: 32-bit calls are the hook compat's */
+	__u32 own_tgids[2]; /* what trivet's own processes do is not told */
+};
+
 struct rings_config {
-	__u16 calls[RING_CALLS]; /* places in the plugin's table */
-	__u32 own_tgids[2];	 /* as in syscalls_config */
+	__u32 own_tgids[2]; /* as in syscalls_config */
 };
 
 /* The one entry of an object's map calls_wanted, which changes as rules do. */

@@ -156,7 +156,7 @@ Result<BegunMain> begin_main(const BrokerOptions& options, const std::function<i
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
     return system_error(errno, "cannot connect trivet's two processes");
   }
-  BegunMain begun{UniqueFd(ends[0])};
+  BegunMain begun{closed_first(UniqueFd(ends[0]))};
   UniqueFd main_end(ends[1]);
   ::setsockopt(begun.socket.get(), SOL_SOCKET, SO_SNDTIMEO, &answer_patience,
                sizeof(answer_patience));
@@ -247,7 +247,7 @@ Result<int> launch(const BrokerOptions& options, const std::function<int(Client&
 
   Programs programs;
   if (options.programs) {
-    auto runner = Programs::with_runner(options.uid, options.gid);
+    auto runner = Programs::with_runner(options.program_uid, options.program_gid);
     if (!runner) return std::move(runner).error();
     programs = std::move(*runner);
   }

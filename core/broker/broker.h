@@ -46,10 +46,14 @@ struct BrokerOptions {
   // Both processes keep only the capabilities and system calls that they need, for good: the
   // calling process too. False where it has other work to do after the run.
   bool confined = true;
+  // Whether main may have tiers tried that it does not use.
+  bool probing = false;
   // How often in a minute main is started again where a signal has ended it.
   unsigned restarts_a_minute = 0;
-  // Whether programs may be started: a third process is there for that.
+  // Whether programs may be started, as this user: a third process is there for that.
   bool programs = false;
+  uid_t program_uid = 65534;  // never 0
+  gid_t program_gid = 65534;
   uid_t uid = 65534;  // of main; never 0
   gid_t gid = 65534;
   // Reads the configuration again in the broker. Unset: reload changes nothing.

@@ -55,6 +55,8 @@ class Client {
 
   // How often a main process was started in the place of one that died.
   unsigned restarts() const { return restarts_; }
+  // For poll(2): hung up once the broker is gone. Not to be read or written.
+  int descriptor() const { return socket_.get(); }
 
   // Loads and attaches an object of a plugin; plugin "core" is the trivet program itself. An error
   // names each refused tier where a required hook found none.

@@ -10,12 +10,18 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <thread>
+
+#include "broker/privileges.h"
 
 namespace trivet::broker {
 namespace {
 
+// How long the kernel may take to remove what a killed trivet had in it.
+constexpr std::chrono::seconds removal_patience{5};
 // More waiting clients than anybody starts at once.
 constexpr int backlog = 16;
 
@@ -74,16 +80,29 @@ Result<void> Listener::open_folder(TrustedFiles& folders) {
   return {};
 }
 
+// Else errno says why not.
+bool Listener::is_served() const {
+  const UniqueFd probe = stream_socket();
+  const sockaddr_un address = address_of(path_);
+  // EAGAIN: it listens, but its queue is full.
+  return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) ==
+             0 ||
+         errno == EAGAIN;
+}
+
 // A file of its own, which nobody else can open: whoever can read a folder could lock that.
 Result<void> Listener::lock() {
   std::string name = lock_name(name_);
+  const auto end = std::chrono::steady_clock::now() + removal_patience;
   for (;;) {
     UniqueFd file(::openat(folder_.get(), name.c_str(),
                            O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600));
     if (!file) return system_error(errno, "cannot lock " + what_ + " " + path_);
     if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-      if (errno == EWOULDBLOCK) return in_use();
-      return system_error(errno, "cannot lock " + what_ + " " + path_);
+      if (errno != EWOULDBLOCK) return system_error(errno, "cannot lock " + what_ + " " + path_);
+      if (is_served() || std::chrono::steady_clock::now() >= end) return in_use();
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      continue;
     }
     struct stat locked {};
     struct stat there {};
@@ -111,13 +130,7 @@ Result<void> Listener::remove_stale() {
                      ": something else is there; remove it or set another " + setting_,
                  EEXIST};
   }
-  UniqueFd probe = stream_socket();
-  if (!probe) return system_error(errno, "cannot make a socket");
-  sockaddr_un address = address_of(path_);
-  int connected =
-      ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-  // EAGAIN: it listens, but its queue is full.
-  if (connected == 0 || errno == EAGAIN) return in_use();
+  if (is_served()) return in_use();
   if (errno != ECONNREFUSED) return system_error(errno, "cannot use " + what_ + " " + path_);
   if (::unlinkat(folder_.get(), name_.c_str(), 0) != 0 && errno != ENOENT) {
     return system_error(errno, "cannot replace " + what_ + " " + path_);
@@ -126,7 +139,7 @@ Result<void> Listener::remove_stale() {
 }
 
 Result<void> Listener::bind(gid_t group, bool anybody) {
-  UniqueFd socket = stream_socket();
+  UniqueFd socket = closed_first(stream_socket());
   if (!socket) return system_error(errno, "cannot make a socket");
   sockaddr_un address = address_of(path_);
   // Nobody may connect before owner and group are right: it does not listen before.

@@ -27,7 +27,7 @@ class Listener {
   // asks the kernel who it was. The folder must be one where only trusted owners can put
   // something (as TrustedFiles judges); a missing one is made (0755). Refuses a path that another
   // Listener holds, where something answers or that is no socket, and replaces a socket that nobody
-  // listens on.
+  // listens on. Waits up to five seconds for a holder that no longer listens.
   static Result<Listener> open(const std::string& name, const std::string& path,
                                const Groups& groups, TrustedFiles& folders);
   Listener(Listener&&) noexcept = default;
@@ -41,6 +41,7 @@ class Listener {
 
   Result<void> open_folder(TrustedFiles& folders);
   Result<void> lock();
+  bool is_served() const;
   Result<void> remove_stale();
   Result<void> bind(gid_t group, bool anybody);
   Error in_use() const;

@@ -8,6 +8,7 @@
 #include <linux/bpf.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -22,7 +23,7 @@ namespace {
 
 constexpr std::string_view lane_prefix = "lane_";
 // Tiers of all hooks of one object. The largest object has some ten.
-constexpr std::size_t max_tries = 64;
+constexpr std::size_t max_tries = 24;
 // Of the maps whose sizes are settings, for each object.
 constexpr std::uint64_t max_map_bytes = 256 << 20;
 
@@ -128,27 +129,44 @@ Result<void> set_config(bpf_object* object, const ObjectSpec& spec) {
   return Error{"object " + spec.name + " has no `config`", ENOENT};
 }
 
-// What an entry of a map takes at least, in bytes.
+// What the kernel adds to an entry of a hash or a trie: at most 56 bytes by 6.18, and a share of
+// the buckets, which are 16 bytes each and fewer than twice as many as the entries; a trie has up
+// to one node between for each entry.
+constexpr std::uint64_t entry_overhead = 88;
+
+// What an entry of a map takes at most, in bytes.
 std::uint64_t entry_bytes(const bpf_map* map) {
-  std::uint64_t value = bpf_map__value_size(map);
+  const auto rounded = [](std::uint64_t bytes) { return (bytes + 7) / 8 * 8; };
+  const auto cpus = static_cast<std::uint64_t>(std::max(libbpf_num_possible_cpus(), 1));
+  const std::uint64_t key = rounded(bpf_map__key_size(map));
+  const std::uint64_t value = rounded(bpf_map__value_size(map));
   switch (bpf_map__type(map)) {
+    case BPF_MAP_TYPE_RINGBUF:
+    case BPF_MAP_TYPE_USER_RINGBUF:
+      return 1;  // its entries are bytes
+    case BPF_MAP_TYPE_ARRAY:
+      return value;
     case BPF_MAP_TYPE_PERCPU_ARRAY:
+      return value * cpus + sizeof(void*);
     case BPF_MAP_TYPE_PERCPU_HASH:
     case BPF_MAP_TYPE_LRU_PERCPU_HASH:
-      value *= static_cast<std::uint64_t>(std::max(libbpf_num_possible_cpus(), 1));
+      return key + value * cpus + entry_overhead;
+    case BPF_MAP_TYPE_HASH:
+    case BPF_MAP_TYPE_LRU_HASH:
       break;
     default:
-      break;
+      return 2 * (key + value + entry_overhead);
   }
-  // A ring buffer's entries are bytes.
-  return std::max<std::uint64_t>(bpf_map__key_size(map) + value, 1);
+  const std::uint64_t entry = key + value + entry_overhead;
+  // Entries that are allocated one by one come in sizes of powers of two.
+  return (bpf_map__map_flags(map) & BPF_F_NO_PREALLOC) != 0 ? std::bit_ceil(entry) : entry;
 }
 
 Result<void> set_map_sizes(bpf_object* object, const ObjectSpec& spec) {
   std::uint64_t left = max_map_bytes;
   for (const auto& [name, entries] : spec.map_sizes) {
     bpf_map* map = bpf_object__find_map_by_name(object, name.c_str());
-    if (!map || is_lane(map)) {
+    if (!map || is_lane(map) || bpf_map__is_internal(map)) {
       return Error{"object " + spec.name + " has no map " + name + " of its own", ENOENT};
     }
     if (entries > left / entry_bytes(map)) {
@@ -187,28 +205,39 @@ bool asked_to_stop() {
          (::sigismember(&pending, SIGTERM) == 1 || ::sigismember(&pending, SIGINT) == 1);
 }
 
-// "syscalls/sys_exit_open": nothing that could lead elsewhere among the files of tracefs.
-bool names_tracepoint(const std::string& place) {
-  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789_/";
-  return place.find_first_not_of(kLetters) == place.npos && std::ranges::count(place, '/') == 1 &&
-         !place.starts_with('/') && !place.ends_with('/');
+// The section of a program for many tracepoints says how all of them begin:
+// "tracepoint/syscalls/sys_exit_*". Nothing that follows could lead elsewhere among the files of
+// tracefs.
+Result<void> check_tracepoints(const bpf_program* program, const std::vector<std::string>& places) {
+  constexpr std::string_view kind = "tracepoint/";
+  constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz0123456789_";
+  std::string_view begin = bpf_program__section_name(program);
+  const bool many = begin.starts_with(kind) && begin.ends_with('*');
+  if (many) begin = begin.substr(kind.size(), begin.size() - kind.size() - 1);
+  for (const std::string& place : places) {
+    if (!many || !place.starts_with(begin) || place.size() == begin.size() ||
+        place.find_first_not_of(letters, begin.size()) != place.npos) {
+      return Error{
+          std::string(bpf_program__name(program)) + " is for no tracepoint \"" + place + "\"",
+          EINVAL};
+    }
+  }
+  return {};
 }
 
 Result<void> check_programs(bpf_object* object, const ObjectSpec& spec) {
   std::size_t tries = 0;
   for (const Hook& hook : spec.hooks) tries += hook.tiers.size();
-  if (tries > max_tries) return Error{"object " + spec.name + " has more than 64 tiers", E2BIG};
+  if (tries > max_tries) return Error{"object " + spec.name + " has more than 24 tiers", E2BIG};
   for (const Hook& hook : spec.hooks) {
     for (const Tier& tier : hook.tiers) {
       if (!tier.tracepoints.empty() && tier.programs.empty())
         return Error{"tier " + tier.name + " has tracepoints but no program", EINVAL};
-      for (const std::string& place : tier.tracepoints) {
-        if (!names_tracepoint(place)) return Error{"\"" + place + "\" is no tracepoint", EINVAL};
-      }
-      for (const std::string& program : tier.programs) {
-        if (!bpf_object__find_program_by_name(object, program.c_str())) {
-          return Error{"object " + spec.name + " has no program " + program, ENOENT};
-        }
+      for (const std::string& name : tier.programs) {
+        const bpf_program* program = bpf_object__find_program_by_name(object, name.c_str());
+        if (!program) return Error{"object " + spec.name + " has no program " + name, ENOENT};
+        if (name != tier.programs.front()) continue;
+        if (auto checked = check_tracepoints(program, tier.tracepoints); !checked) return checked;
       }
     }
   }
@@ -346,7 +375,8 @@ Result<void> Loader::attach_tracepoints(Attachment& attachment,
       return Error{"cannot attach " + name + " to " + place + ": " + log.reason(errno), errno};
     }
   }
-  if (attachment.links.empty()) {
+  if (std::ranges::none_of(
+          wanted, [&](const std::string& place) { return attachment.links.contains(place); })) {
     return Error{"cannot attach " + name + ": the kernel has none of its tracepoints", ENOENT};
   }
   return {};
@@ -354,13 +384,11 @@ Result<void> Loader::attach_tracepoints(Attachment& attachment,
 
 Result<void> Loader::retarget(AttachedObject& object, const std::string& hook,
                               const std::vector<std::string>& wanted) {
-  for (const std::string& place : wanted) {
-    if (!names_tracepoint(place)) return Error{"\"" + place + "\" is no tracepoint", EINVAL};
-  }
   const auto served = std::ranges::find_if(object.attachments, [&](const Attachment& attachment) {
     return attachment.hook == hook && attachment.by_tracepoints;
   });
   if (served == object.attachments.end()) return {};
+  if (auto checked = check_tracepoints(served->program, wanted); !checked) return checked;
   if (auto attached = attach_tracepoints(*served, wanted); !attached) return attached;
   std::erase_if(served->links, [&](const auto& link) {
     return std::ranges::find(wanted, link.first) == wanted.end();

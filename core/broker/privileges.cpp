@@ -15,8 +15,7 @@
 #include <cerrno>
 #include <csignal>
 #include <string>
-
-#include "broker/unique_fd.h"
+#include <utility>
 
 namespace trivet::broker {
 
@@ -69,6 +68,12 @@ Result<void> fill_standard_descriptors() {
     }
   }
   return {};
+}
+
+UniqueFd closed_first(UniqueFd fd) {
+  constexpr int high = 900;
+  const int moved = ::fcntl(fd.get(), F_DUPFD_CLOEXEC, high);
+  return moved < 0 ? std::move(fd) : UniqueFd(moved);
 }
 
 Result<void> drop_privileges(uid_t uid, gid_t gid, pid_t parent, int keep) {

@@ -6,6 +6,7 @@
 
 #include <span>
 
+#include "broker/unique_fd.h"
 #include "trivet/result.h"
 
 namespace trivet::broker {
@@ -23,6 +24,10 @@ std::span<const BrokerCapability> broker_capabilities();
 // Opens /dev/null for each of standard input, output and error that is closed, so that no other
 // file gets its number.
 Result<void> fill_standard_descriptors();
+
+// The same under a high number. The kernel closes what a killed process had open from the highest
+// number down, and takes seconds for kernel programs: what others wait for must go before those.
+UniqueFd closed_first(UniqueFd fd);
 
 // Becomes uid and gid for good: no group, no capability in any set, none to gain by exec, a session
 // without terminal, and it dies with its parent. Standard input becomes /dev/null; a terminal stays

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The programs that the configuration has records fed to. Neither main nor the broker may execute
-// anything; a third process can, the runner, which is nothing but an ordinary process of main's
-// user. It is started while the broker still may, and listens to the broker alone.
+// anything; a third process can, the runner, which is nothing but an ordinary process, of main's
+// user or another. It is started while the broker still may, and listens to the broker alone.
 #pragma once
 
 #include <sys/types.h>

@@ -116,6 +116,9 @@ Result<Answer> Server::handle(const LoadRequest& request) {
   if (!loading_) return Error{"trivet is stopping", ECANCELED};
   std::string name = request.plugin + "/" + request.spec.name;
   const auto& plugins = in_force_.plugins;
+  if (request.probe && !options_.probing) {
+    return Error{"tiers are tried by `trivet doctor` alone", EACCES};
+  }
   if (!request.probe) {
     if (request.plugin != "core" &&
         std::find(plugins.begin(), plugins.end(), request.plugin) == plugins.end()) {
@@ -148,8 +151,18 @@ Result<Answer> Server::handle(const LoadRequest& request) {
 
 Result<Answer> Server::handle(const UnloadRequest& request) {
   std::erase_if(files_, [&](const auto& file) { return file.second.object == request.handle; });
-  if (objects_.erase(request.handle) == 0) return Error{"no such object is loaded", ENOENT};
+  const auto object = objects_.find(request.handle);
+  if (object == objects_.end()) return Error{"no such object is loaded", ENOENT};
+  if (object->second.enforces) tell_removed(object->second.name);
+  objects_.erase(object);
   return Answer{};
+}
+
+// Main decides what is enforced, and its word may be that of whoever took it over: root hears of it
+// from the broker.
+void Server::tell_removed(const std::string& name) const {
+  if (loading_ && options_.warn)
+    options_.warn(name + " enforces nothing any more: the main process had it removed");
 }
 
 Result<Answer> Server::handle(const RetargetRequest& request) {
@@ -341,6 +354,11 @@ Result<Answer> Server::handle(const ReleaseFileRequest& request) {
 }
 
 Result<Answer> Server::handle(const ReadyRequest&) {
+  for (const auto& [name, instance] : bereaved_) {
+    if (std::ranges::none_of(objects_,
+                             [&](const auto& entry) { return entry.second.name == name; }))
+      tell_removed(name);
+  }
   bereaved_.clear();
   notify_ready();
   return Answer{};

@@ -70,6 +70,7 @@ class Server {
   Result<Answer> handle(const ProbeRequest& request);
   Result<Answer> handle(const ReleaseFileRequest& request);
 
+  void tell_removed(const std::string& name) const;
   bool configured(const std::string& path) const;
   bool in_configured_folder(const std::string& path) const;
   // A plugin library that passed all checks.

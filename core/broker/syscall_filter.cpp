@@ -6,6 +6,7 @@
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -51,7 +52,7 @@ constexpr int free_calls[] = {
     SCMP_SYS(futex), SCMP_SYS(futex_waitv), SCMP_SYS(gettid), SCMP_SYS(exit), SCMP_SYS(exit_group),
     SCMP_SYS(wait4), SCMP_SYS(waitid), SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity),
     SCMP_SYS(sched_setaffinity), SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler),
-    SCMP_SYS(arch_prctl), SCMP_SYS(prctl),
+    SCMP_SYS(arch_prctl),
     // Who and where
     SCMP_SYS(getpid), SCMP_SYS(getppid), SCMP_SYS(getpgid), SCMP_SYS(getpgrp), SCMP_SYS(getsid),
     SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getresuid),
@@ -119,15 +120,11 @@ void allow_common(Filter& filter) {
   for (unsigned long protection : {0, PROT_WRITE, PROT_EXEC})
     filter.allow_bits(SCMP_SYS(mmap), 2, PROT_WRITE | PROT_EXEC, protection);
   filter.allow_bits(SCMP_SYS(mprotect), 2, PROT_EXEC, 0);
-  // Not clone3, whose flags a filter cannot see: C libraries fall back to clone.
-  filter.allow_bits(SCMP_SYS(clone), 0, new_namespaces, 0);
   constexpr int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
   filter.allow(SCMP_SYS(socket), 0, families);
   // Of the process itself.
   constexpr int itself[] = {0};
   filter.allow(SCMP_SYS(prlimit64), 0, itself);
-  const int own[] = {::getpid()};
-  filter.allow(SCMP_SYS(tgkill), 0, own);
 }
 
 }  // namespace
@@ -136,6 +133,14 @@ Result<void> filter_main() {
   Filter filter;
   allow_common(filter);
   filter.allow(SCMP_SYS(bpf), 0, main_bpf_commands);
+  // Threads, and no process that would outlive it. Not clone3, whose flags a filter cannot see: C
+  // libraries fall back to clone.
+  filter.allow_bits(SCMP_SYS(clone), 0, new_namespaces | CLONE_THREAD, CLONE_THREAD);
+  // Not what would let it live on without the broker, PR_SET_PDEATHSIG.
+  constexpr int own_affairs[] = {PR_SET_NAME, PR_GET_NAME};
+  filter.allow(SCMP_SYS(prctl), 0, own_affairs);
+  const int own[] = {::getpid()};
+  filter.allow(SCMP_SYS(tgkill), 0, own);
   constexpr int questions[] = {TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO};
   filter.allow(SCMP_SYS(ioctl), 1, questions);
   return filter.load();
@@ -143,14 +148,16 @@ Result<void> filter_main() {
 
 Result<void> filter_broker() {
   constexpr int calls[] = {SCMP_SYS(bpf), SCMP_SYS(perf_event_open), SCMP_SYS(ioctl),
-                           SCMP_SYS(kill), SCMP_SYS(chmod), SCMP_SYS(fchmod), SCMP_SYS(chown),
-                           SCMP_SYS(fchown), SCMP_SYS(chdir), SCMP_SYS(fchdir), SCMP_SYS(fchownat),
+                           SCMP_SYS(kill), SCMP_SYS(tgkill), SCMP_SYS(prctl), SCMP_SYS(chmod),
+                           SCMP_SYS(fchmod), SCMP_SYS(chown), SCMP_SYS(fchown), SCMP_SYS(chdir),
+                           SCMP_SYS(fchdir), SCMP_SYS(fchownat),
                            // What makes another main of its child
                            SCMP_SYS(setsid), SCMP_SYS(setgroups), SCMP_SYS(setresgid),
                            SCMP_SYS(setresuid), SCMP_SYS(capset), SCMP_SYS(seccomp)};
   Filter filter;
   allow_common(filter);
   filter.allow(calls);
+  filter.allow_bits(SCMP_SYS(clone), 0, new_namespaces, 0);
   return filter.load();
 }
 

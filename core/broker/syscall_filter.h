@@ -11,8 +11,8 @@ namespace trivet::broker {
 // C libraries take for an older kernel); those of a foreign architecture end the process.
 //
 // Main reads and writes maps that it was lent, and makes no other use of bpf(2); it starts no
-// program, sees into no other process, signals none, makes no namespace, and maps no memory that is
-// both writable and executable.
+// program and no process, sees into no other process, signals none, makes no namespace, cannot
+// outlive the broker, and maps no memory that is both writable and executable.
 Result<void> filter_main();
 
 // The broker may use all of bpf(2) and perf events, and signal; it starts no program either.

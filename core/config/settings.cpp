@@ -162,6 +162,7 @@ Result<Settings> read_settings(const Config& file, const std::vector<std::string
   std::string level = "info", format = "text";
   auto daemon = section(read, "daemon", [&](ConfigReader& table) {
     table("user", settings.user);
+    table("program_user", settings.program_user);
     table.choice("log_level", level, {"debug", "info", "warning", "error"});
     table.choice("log_format", format, {"text", "json"});
   });

@@ -31,6 +31,7 @@ struct PluginSettings {
 // Defaults are those of config/trivet.toml.
 struct Settings {
   std::string user = "trivet";
+  std::string program_user;  // empty: `user`
   LogLevel log_level = LogLevel::info;
   bool log_json = false;
   std::string control_socket = "/run/trivet/trivet.sock";

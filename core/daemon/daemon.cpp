@@ -71,9 +71,9 @@ std::vector<LiveTable> live_tables(const Facts& facts) {
 
 // What only a restart changes.
 std::string fixed_settings(const Settings& settings) {
-  return settings.user + '\n' + settings.control_socket + '\n' + settings.control_read_group +
-         '\n' + settings.control_write_group + '\n' + settings.metrics_listen.to_string() + '\n' +
-         settings.api_socket + '\n' +
+  return settings.user + '\n' + settings.program_user + '\n' + settings.control_socket + '\n' +
+         settings.control_read_group + '\n' + settings.control_write_group + '\n' +
+         settings.metrics_listen.to_string() + '\n' + settings.api_socket + '\n' +
          (settings.api_listen ? settings.api_listen->to_string() : "") + '\n' +
          settings.records_spill;
 }
@@ -106,6 +106,13 @@ int Daemon::run() {
                                           : api_->port() != 0 ? port(api_->port())
                                                               : "socket"},
                                   {"processes", std::to_string(facts_->counts().processes)}});
+  loop_->watch(broker_.descriptor(), [this] {
+    log_.error(
+        "the broker process is gone, and with it everything in the kernel: nothing is seen or "
+        "enforced any more; trivet hands over what waits and ends");
+    status_ = 1;
+    loop_->quit();
+  });
   loop_->run([this](int signal) { on_signal(signal); }, kTick, [this] { tick(); });
   log_.info("trivet is stopping");
   stop();
@@ -358,9 +365,8 @@ Result<std::string> Daemon::reload() {
   const bool needs_restart = fixed_settings(*settings) != settings_in_force_;
   if (needs_restart)
     log_.warning(
-        "daemon.user, control, api.socket, api.listen, metrics.listen and records.spill change "
-        "with "
-        "a restart only");
+        "daemon.user, daemon.program_user, control, api.socket, api.listen, metrics.listen and "
+        "records.spill change with a restart only");
   return reload_answer(plugins_->states(), needs_restart);
 }
 

@@ -85,18 +85,24 @@ Result<broker::Offer> offer_of(const std::string& path, const Config& config,
   return offer;
 }
 
+// The account that a setting of the daemon names.
+Result<User> named_user(const std::string& setting, const std::string& name, const Config& config) {
+  auto user = find_user(name);
+  if (user) return user;
+  Error error = std::move(user).error().within("daemon." + setting);
+  if (const auto table = config.table("daemon"); table && *table)
+    error.place = (*table)->place(setting);
+  return error;
+}
+
 // Who main is to be. An installation need not have made the user that the configuration comes with.
 Result<User> main_user(const Settings& settings, const Config& config, Log& log) {
-  auto user = find_user(settings.user);
-  if (user) return user;
-  if (user.error().code == ENOENT && settings.user == Settings().user) {
+  const auto user = find_user(settings.user);
+  if (!user && user.error().code == ENOENT && settings.user == Settings().user) {
     log.warning(user.error().message + "; the main process runs as nobody");
     return nobody();
   }
-  Error error = std::move(user).error().within("daemon.user");
-  if (const auto table = config.table("daemon"); table && *table)
-    error.place = (*table)->place("user");
-  return error;
+  return named_user("user", settings.user, config);
 }
 
 }  // namespace
@@ -128,11 +134,16 @@ Result<int> launch(const LaunchOptions& options, const std::function<int(const L
   if (!offer) return offer.error();
   const auto user = main_user(*settings, **config, log);
   if (!user) return user.error();
+  const auto program_user = settings->program_user.empty()
+                                ? user
+                                : named_user("program_user", settings->program_user, **config);
+  if (!program_user) return program_user.error();
 
   broker::BrokerOptions broker;
   broker.plugin_directory = installation.plugin_directory;
   broker.offer = std::move(*offer);
   broker.build_tree = installation.build_tree;
+  broker.probing = !options.control;
   if (options.control) {
     broker.restarts_a_minute = 3;
     broker.control_socket = settings->control_socket;
@@ -143,6 +154,8 @@ Result<int> launch(const LaunchOptions& options, const std::function<int(const L
   broker.write_group = settings->control_write_group;
   broker.uid = user->uid;
   broker.gid = user->gid;
+  broker.program_uid = program_user->uid;
+  broker.program_gid = program_user->gid;
   broker.warn = warn;
   broker.reload = [&]() -> Result<broker::Offer> {
     const auto changed = read_config(path, files);

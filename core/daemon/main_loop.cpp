@@ -52,9 +52,14 @@ void MainLoop::run(const std::function<void(int)>& on_signal, std::chrono::milli
   using Clock = std::chrono::steady_clock;
   auto next = Clock::now() + period;
   while (!quit_) {
-    std::array<pollfd, 2> waiting{{{signals_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}}};
+    std::array<pollfd, 3> waiting{
+        {{signals_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}, {watched_, 0, 0}}};
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()).count();
     poll(waiting.data(), waiting.size(), left > 0 ? static_cast<int>(left) : 0);
+    if (waiting[2].revents != 0) {
+      watched_ = -1;
+      gone_();
+    }
     signalfd_siginfo info{};
     while (!quit_ && read(signals_.get(), &info, sizeof(info)) == sizeof(info))
       on_signal(static_cast<int>(info.ssi_signo));

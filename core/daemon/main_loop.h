@@ -19,6 +19,12 @@ class MainLoop {
   // Error if the kernel refuses the descriptors.
   static Result<std::unique_ptr<MainLoop>> create();
 
+  // Calls `gone` once when the other end of this socket has gone. The socket must outlive run().
+  // Before run().
+  void watch(int socket, std::function<void()> gone) {
+    watched_ = socket;
+    gone_ = std::move(gone);
+  }
   // Runs until quit(): `signal` for each signal, tasks as they come, `tick` about once each period.
   void run(const std::function<void(int signal)>& on_signal, std::chrono::milliseconds period,
            const std::function<void()>& tick);
@@ -34,6 +40,8 @@ class MainLoop {
 
   UniqueFd signals_;
   UniqueFd wake_;
+  int watched_ = -1;
+  std::function<void()> gone_;
   bool quit_ = false;
   std::mutex mutex_;  // guards what follows
   bool ended_ = false;

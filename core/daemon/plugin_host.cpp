@@ -45,7 +45,8 @@ class LentObject final : public Object {
     for (auto& map : loaded.maps) maps_.push_back(std::make_unique<KernelMap>(std::move(map)));
   }
   ~LentObject() override {
-    if (auto done = broker_.unload(handle_); !done)
+    // Where the broker is gone, so is the object.
+    if (auto done = broker_.unload(handle_); !done && done.error().code != EPIPE)
       log_.error("cannot unload a BPF object", {{"reason", done.error().to_string()}});
   }
 

@@ -61,7 +61,7 @@ Result<void> NetworkPlugin::configure(const Config& config) {
   Settings settings;
   read.range("flow_interval_s", settings.flow_interval_s, 1, 3600);
   read.range("udp_idle_s", settings.udp_idle_s, 1, 3600);
-  read.range("udp_flows", settings.udp_flows, 256, 1 << 20);
+  read.range("udp_flows", settings.udp_flows, 256, 800'000);
   read.range("denials_per_second", settings.denials_per_second, 1, 100'000);
   Policy policy;
   const auto files = read.toml_files("policy_file");

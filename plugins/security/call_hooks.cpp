@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 
 namespace trivet::security {
 namespace {
@@ -18,37 +17,11 @@ const Tier kResolvingTier = {
     {"path_unlink", "path_rmdir", "path_mkdir", "path_mknod", "path_symlink", "path_link",
      "path_rename", "path_truncate", "path_chmod", "path_chown", "path_chroot", "path_mount"}};
 
-std::uint16_t native_number(const Call& call) {
-#ifdef __x86_64__
-  return call.numbers.x86_64;
-#else
-  return call.numbers.arm64;
-#endif
-}
-
 // Main and the broker. Their own opens are trivet's answer to other events: telling them would
 // never end.
 void exempt_own_processes(std::uint32_t (&tgids)[2]) {
   tgids[0] = static_cast<std::uint32_t>(getpid());
   tgids[1] = static_cast<std::uint32_t>(getppid());
-}
-
-// What the kernel programs are to know of every call.
-syscalls_config settings_of_calls() {
-  syscalls_config settings{};
-  exempt_own_processes(settings.own_tgids);
-  for (std::size_t type = 0; type < kExecve; ++type) {
-    const Call& call = kCalls[type];
-    settings.shapes[type] = call.shape;
-    auto place = [&](auto& by_number, std::uint16_t number) {
-      if (number < std::size(by_number)) by_number[number] = static_cast<std::uint8_t>(type + 1);
-    };
-    place(settings.native, native_number(call));
-    place(settings.compat, call.numbers.i386);
-    place(settings.compat, call.numbers.i386_older);
-    place(settings.socketcall, call.numbers.socketcall);
-  }
-  return settings;
 }
 
 // Whether programs can make 32-bit calls: the kernel then has this setting, even where it was
@@ -83,10 +56,6 @@ bool any_path_call(const Reach& reach) {
   return false;
 }
 
-// The calls that io_uring makes too.
-constexpr std::array<std::uint16_t, RING_CALLS> kRingCalls = {call_named("openat"),
-                                                              call_named("openat2")};
-
 bool any_ring_call(const Reach& reach) {
   return std::ranges::any_of(kRingCalls,
                              [&](std::uint16_t call) { return reach.profiles[call] != 0; });
@@ -94,7 +63,6 @@ bool any_ring_call(const Reach& reach) {
 
 ObjectSpec opens_of_rings() {
   rings_config settings{};
-  std::ranges::copy(kRingCalls, settings.calls);
   exempt_own_processes(settings.own_tgids);
   ObjectSpec spec;
   spec.name = "rings";
@@ -111,7 +79,8 @@ std::vector<ObjectSpec> CallHooks::objects(const Reach& reach, CompatCalls compa
   if (!any_call(reach)) return {};
   ObjectSpec syscalls;
   syscalls.name = kSyscalls;
-  auto settings = settings_of_calls();
+  syscalls_config settings{};
+  exempt_own_processes(settings.own_tgids);
   Tier tracepoints{"tracepoint", {"call_exit"}, tracepoints_of(reach)};
   if (!tracepoints.tracepoints.empty()) {
     syscalls.hooks.push_back({kCallsHook, {tracepoints, {"tp_btf", {"raw_exit"}, {}}}});
@@ -193,7 +162,9 @@ Result<void> CallHooks::narrow(const Reach& reach) {
 Result<void> CallHooks::retarget(const Reach& reach) {
   auto syscalls = objects_.find(kSyscalls);
   if (syscalls == objects_.end()) return {};
-  return syscalls->second->retarget(kCallsHook, tracepoints_of(reach));
+  const auto places = tracepoints_of(reach);
+  // Where only 32-bit calls are left, the others stay hooked and are not told.
+  return places.empty() ? Result<void>() : syscalls->second->retarget(kCallsHook, places);
 }
 
 void CallHooks::stop() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of system calls: one row is all that a call takes, from its numbers to the arguments
-// that rules name. The kernel programs get their part of it as settings. Static data; any thread.
+// that rules name. The kernel programs are built with their part of it (call_table.cpp). Static
+// data; any thread.
 #pragma once
 
 #include <array>
@@ -208,6 +209,18 @@ consteval std::uint16_t call_named(std::string_view name) {
   std::uint16_t at = 0;
   while (kCalls[at].name != name) ++at;  // no such call: it does not compile
   return at;
+}
+
+// The calls that io_uring makes too, as enum ring_call has them.
+inline constexpr std::array<std::uint16_t, RING_CALLS> kRingCalls = {call_named("openat"),
+                                                                     call_named("openat2")};
+
+constexpr std::uint16_t native_number(const Call& call) {
+#ifdef __x86_64__
+  return call.numbers.x86_64;
+#else
+  return call.numbers.arm64;
+#endif
 }
 
 constexpr std::uint32_t shape_of(std::size_t type) {

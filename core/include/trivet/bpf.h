@@ -24,8 +24,8 @@ namespace trivet {
 struct Tier {
   std::string name;  // as doctor and trivet_hook_info print it: "fentry", "tp_btf", "tracepoint"
   std::vector<std::string> programs;
-  // What the first program is attached to, one by one, where its section does not say it:
-  // "syscalls/sys_exit_open". Those that the kernel lacks are left out, but it must have one.
+  // What the first program is attached to, one by one, where its section says how all of it begins,
+  // "tracepoint/syscalls/sys_exit_*". What the kernel lacks is left out, but it must have one.
   std::vector<std::string> tracepoints = {};
 };
 
@@ -136,7 +136,7 @@ class Object {
   // A map of the object by name. An error where it has no such map, or it is one of the lanes.
   virtual Result<Map*> map(const std::string& name) = 0;
   // Has a hook attached to these tracepoints and no others, if the tier that serves it has any: new
-  // ones come first, then old ones go, and nothing is missed where it stays.
+  // ones come first, then old ones go, and nothing is missed where it stays. It must keep one.
   virtual Result<void> retarget(const std::string& hook,
                                 const std::vector<std::string>& tracepoints) = 0;
   // The file whose code the process runs at that address. ESRCH as the error's code where the

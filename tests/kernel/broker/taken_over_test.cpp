@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,9 +16,11 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -139,6 +142,12 @@ TEST_CASE("a main that was taken over has no system call that would help it furt
   if (daemon == 0) {
     auto confined = options();
     confined.confined = true;
+    // One that is started again has the broker's filter beside its own.
+    confined.restarts_a_minute = 2;
+    unsigned aborted = 0;
+    confined.warn = [&](std::string_view sentence) {
+      aborted += sentence.find("signal 6 ") != sentence.npos;
+    };
     auto status = broker::launch(confined, [&](broker::Client& client) {
       auto loaded = client.load("core", lifecycle());
       auto maps = client.lanes();
@@ -163,6 +172,9 @@ TEST_CASE("a main that was taken over has no system call that would help it furt
       refused("pidfd_open", ::syscall(SYS_pidfd_open, outside, 0));
       refused("unshare", ::unshare(CLONE_NEWUSER));
       refused("clone", ::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, nullptr, nullptr, nullptr, 0));
+      refused("a process of its own", ::fork());
+      refused("a life without the broker", ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0));
+      refused("memory that others may read", ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
       refused("clone3", ::syscall(SYS_clone3, nullptr, 0));
       refused("setns", ::syscall(SYS_setns, 0, 0));
       refused("mount", ::syscall(SYS_mount, "", "/", "", 0, nullptr));
@@ -189,9 +201,15 @@ TEST_CASE("a main that was taken over has no system call that would help it furt
                         "read " + map.name);
       }
       std::thread([&] { findings.expect(::getppid() > 0, "a thread"); }).join();
-      return 0;
+      if (client.restarts() == 2) return 0;
+      // And it can end itself, so that a crash is seen as one.
+      const rlimit no_core{0, 0};
+      ::setrlimit(RLIMIT_CORE, &no_core);
+      ::signal(SIGABRT, SIG_DFL);
+      std::abort();
     });
     findings.expect(status && *status == 0, status ? "main failed" : status.error().message);
+    findings.expect(aborted == 2, "aborted " + std::to_string(aborted) + " times of 2");
     ::_exit(0);
   }
   int status = 1;
@@ -238,7 +256,9 @@ TEST_CASE("a main that was taken over and keeps the broker busy is killed when i
       sigset_t all;
       sigfillset(&all);
       ::sigprocmask(SIG_BLOCK, &all, nullptr);
-      for (;;) (void)client.probe("core", lifecycle());
+      for (;;) {
+        if (auto object = client.load("core", lifecycle())) (void)client.unload(object->handle);
+      }
       return 0;
     });
     // Killed by the broker: an error, not a status.
