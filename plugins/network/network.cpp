@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <utility>
 
 #include "core/lifecycle.h"
@@ -49,9 +48,16 @@ policy_settings for_kernel(const Settings& settings) {
   return written;
 }
 
-bool same_rows(const std::vector<policy_row>& a, const std::vector<policy_row>& b) {
-  return a.size() == b.size() &&
-         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(policy_row)) == 0);
+// Every address of an interface is a range of its own.
+AddressRange whole_address(const IpAddress& address) {
+  AddressRange range{{}, 128, address.family};
+  if (address.family == 4) {
+    range.address[10] = range.address[11] = 0xff;
+    std::copy_n(address.bytes.begin(), 4, range.address.begin() + 12);
+  } else {
+    range.address = address.bytes;
+  }
+  return range;
 }
 
 }  // namespace
@@ -68,8 +74,9 @@ Result<void> NetworkPlugin::configure(const Config& config) {
   if (files.size() > 1) {
     read.fail("policy_file", Error{"policy_file names a folder with several files: name one file"});
   }
+  const auto set_files = read.files("set_files");
   if (!read.failed() && files.size() == 1) {
-    auto written = read_policy(*files.front());
+    auto written = read_policy(*files.front(), set_files);
     if (!written) {
       read.fail("policy_file", std::move(written).error());
     } else {
@@ -84,14 +91,15 @@ Result<void> NetworkPlugin::configure(const Config& config) {
   }
   if (auto done = read.finish(); !done) return done;
   settings_ = settings;
-  policy_ = std::move(*compiled);
+  policy_ = std::move(policy);
+  compiled_ = std::move(*compiled);
   return {};
 }
 
 ObjectSpec NetworkPlugin::object() const {
   policy_config config{};
-  config.failsafe_rows = static_cast<std::uint32_t>(policy_.failsafe.size());
-  std::ranges::copy(policy_.failsafe, config.failsafe);
+  config.failsafe_rows = static_cast<std::uint32_t>(compiled_.failsafe.size());
+  std::ranges::copy(compiled_.failsafe, config.failsafe);
 
   ObjectSpec spec;
   spec.name = "policy";
@@ -131,7 +139,9 @@ Result<void> NetworkPlugin::start(Host& host) {
     if (!counters) return std::move(counters).error();
     flows_.emplace(host, *maps_, **counters);
     if (auto done = maps_->set(for_kernel(settings_)); !done) return done;
-    return install(policy_);
+    if (auto done = install(policy_); !done) return done;
+    tick();
+    return {};
   };
   if (auto begun = begin(); !begun) {
     stop();
@@ -147,28 +157,60 @@ Result<void> NetworkPlugin::start(Host& host) {
   return {};
 }
 
+Surroundings NetworkPlugin::surroundings() const {
+  Surroundings now;
+  now.now_ns = static_cast<std::int64_t>(host_->now_ns()) + host_->facts().boot_to_real_ns();
+  const auto interfaces = host_->facts().interfaces();
+  for (const auto& interface : *interfaces) {
+    for (const auto& address : interface.addresses) {
+      if (address.address.family) now.host.push_back(whole_address(address.address));
+    }
+  }
+  std::ranges::sort(now.host);
+  return now;
+}
+
 // Puts `policy` in force; the one before stays if that fails.
-Result<void> NetworkPlugin::install(CompiledPolicy policy) {
-  Subjects subjects(policy.subjects);
+Result<void> NetworkPlugin::install(const Policy& policy) {
+  Surroundings now = surroundings();
+  auto compiled = compile(policy, now);
+  if (!compiled) return std::move(compiled).error();
+  Subjects subjects(compiled->selectors);
   subjects.resolve(host_->facts());
-  if (auto done = maps_->install(policy, subjects.identities()); !done) return done;
-  policy_ = std::move(policy);
+  if (auto done = maps_->install(*compiled, subjects.identities()); !done) return done;
+  if (&policy != &policy_) policy_ = policy;
+  compiled_ = std::move(*compiled);
+  surroundings_ = std::move(now);
   subjects_ = std::move(subjects);
   unresolved_.clear();
-  Metrics& metrics = host_->metrics();
-  metrics.gauge("trivet_network_policy_rules", "Rules of the policy in force")
-      .set(static_cast<double>(policy_.rules.size()));
-  host_->log().info("Network policy is in force", {{"rules", std::to_string(policy_.rules.size())},
-                                                   {"epoch", std::to_string(maps_->epoch())}});
-  tick();
+  host_->metrics()
+      .gauge("trivet_network_policy_rules", "Rules of the policy in force")
+      .set(static_cast<double>(compiled_.rules->size()));
+  host_->log().info("Network policy is in force",
+                    {{"rules", std::to_string(compiled_.rules->size())},
+                     {"epoch", std::to_string(maps_->epoch())}});
+  tell_epoch();
   return {};
+}
+
+// Rules expire, and this host gets and loses addresses.
+void NetworkPlugin::follow_surroundings() {
+  if (!compiled_.changes_ns && !compiled_.about_host) return;
+  const Surroundings now = surroundings();
+  const bool expired = compiled_.changes_ns && now.now_ns >= *compiled_.changes_ns;
+  const bool moved = compiled_.about_host && now.host != surroundings_.host;
+  if (!expired && !moved) return;
+  if (auto done = install(policy_); !done) {
+    host_->log().error("Cannot adapt the network policy to expired rules or new addresses",
+                       {{"error", done.error().to_string()}});
+  }
 }
 
 bool NetworkPlugin::adopt(Plugin& next) {
   auto* other = dynamic_cast<NetworkPlugin*>(&next);
   // The table's size and the fail-safe list are part of what is loaded.
   if (!other || !object_ || other->settings_.udp_flows != settings_.udp_flows ||
-      !same_rows(other->policy_.failsafe, policy_.failsafe)) {
+      other->policy_.failsafe != policy_.failsafe) {
     return false;
   }
   auto done = maps_->set(for_kernel(other->settings_));
@@ -197,13 +239,18 @@ void NetworkPlugin::look_for_subjects() {
     }
   }
   unresolved_ = std::move(unresolved);
+  tell_epoch();
 }
 
-void NetworkPlugin::tick() {
-  look_for_subjects();
+void NetworkPlugin::tell_epoch() {
   host_->metrics()
       .gauge("trivet_network_policy_epoch", "Grows with each change of the policy or its subjects")
       .set(static_cast<double>(maps_->epoch()));
+}
+
+void NetworkPlugin::tick() {
+  follow_surroundings();
+  look_for_subjects();
   if (auto done = flows_->follow_counters(); !done) {
     host_->log().error("Cannot read the kernel's flow counters",
                        {{"error", done.error().to_string()}});
@@ -212,16 +259,16 @@ void NetworkPlugin::tick() {
 
 Result<std::string> NetworkPlugin::show_policy(const std::vector<std::string>& arguments) const {
   if (!arguments.empty()) return Error{"policy show takes no arguments"};
-  const policy_generation& generation = policy_.generation;
+  const policy_generation& generation = compiled_.generation;
   std::string json = "{\"epoch\":" + std::to_string(maps_->epoch()) +
                      ",\"mode\":" + (generation.audit ? "\"audit\"" : "\"enforce\"") +
                      ",\"ingress\":\"" + default_name(generation.default_verdict[FLOW_INGRESS]) +
                      "\",\"egress\":\"" + default_name(generation.default_verdict[FLOW_EGRESS]) +
                      "\",\"rules\":[";
-  for (std::uint32_t rule = 0; rule < policy_.rules.size(); ++rule) {
+  for (std::uint32_t rule = 0; rule < compiled_.rules->size(); ++rule) {
     auto count = maps_->rule_count(rule);
     if (!count) return std::move(count).error();
-    json += (rule ? ",{\"name\":" : "{\"name\":") + json_text(policy_.rules[rule]) + "," +
+    json += (rule ? ",{\"name\":" : "{\"name\":") + json_text((*compiled_.rules)[rule]) + "," +
             json_count(*count) + "}";
   }
   auto defaults = maps_->default_count();

@@ -34,18 +34,23 @@ class NetworkPlugin final : public Plugin {
 
  private:
   ObjectSpec object() const;
-  Result<void> install(CompiledPolicy policy);
+  Result<void> install(const Policy& policy);
+  Surroundings surroundings() const;
+  void follow_surroundings();
   void look_for_subjects();
+  void tell_epoch();
   void tick();
   Result<std::string> show_policy(const std::vector<std::string>& arguments) const;
 
   Settings settings_;
-  CompiledPolicy policy_;
+  Policy policy_;
+  CompiledPolicy compiled_;
 
   // Set while started.
   Host* host_ = nullptr;
   std::unique_ptr<Object> object_;
   std::optional<PolicyMaps> maps_;
+  Surroundings surroundings_;  // that compiled_ is for
   std::optional<Subjects> subjects_;
   std::optional<FlowRecords> flows_;
   std::vector<std::string> unresolved_;  // as last logged

@@ -60,11 +60,13 @@ struct nsproxy;
 struct open_how;
 struct optimistic_spin_queue;
 struct path;
+struct percpu_counter;
 struct pid;
 struct pid_namespace;
 struct pt_regs;
 struct qspinlock;
 struct qstr;
+struct ratelimit_state;
 struct raw_spinlock;
 struct refcount_struct;
 struct seq_file;
@@ -95,6 +97,7 @@ struct udphdr;
 struct unix_address;
 struct unix_sock;
 struct upid;
+struct user_struct;
 struct vfsmount;
 
 typedef signed char __s8;
@@ -107,6 +110,7 @@ typedef long long int __s64;
 typedef long long unsigned int __u64;
 typedef __u8 u8;
 typedef __u16 u16;
+typedef __s32 s32;
 typedef __u32 u32;
 typedef __s64 s64;
 typedef __u64 u64;
@@ -251,6 +255,16 @@ struct task_struct {
 	struct css_set *cgroups;
 };
 
+struct ratelimit_state {
+	raw_spinlock_t lock;
+	int interval;
+	int burst;
+	atomic_t rs_n_left;
+	atomic_t missed;
+	unsigned int flags;
+	long unsigned int begin;
+};
+
 typedef __s64 time64_t;
 
 struct timespec64 {
@@ -311,6 +325,13 @@ struct pt_regs {
 		u64 ssx;
 		struct fred_ss fred_ss;
 	};
+};
+
+struct percpu_counter {
+	raw_spinlock_t lock;
+	s64 count;
+	struct list_head list;
+	s32 *counters;
 };
 
 typedef struct {
@@ -394,6 +415,7 @@ struct cred {
 	kgid_t fsgid;
 	kernel_cap_t cap_permitted;
 	kernel_cap_t cap_effective;
+	struct user_struct *user;
 	struct group_info *group_info;
 };
 
@@ -510,6 +532,17 @@ struct cgroup {
 	struct cgroup_bpf bpf;
 };
 
+struct user_struct {
+	refcount_t __count;
+	struct percpu_counter epoll_watches;
+	long unsigned int unix_inflight;
+	atomic_long_t pipe_bufs;
+	struct hlist_node uidhash_node;
+	kuid_t uid;
+	atomic_long_t locked_vm;
+	struct ratelimit_state ratelimit;
+};
+
 struct group_info {
 	refcount_t usage;
 	int ngroups;
@@ -570,6 +603,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
@@ -664,6 +698,7 @@ struct tty_driver {
 	int minor_start;
 	enum tty_driver_type type;
 	long unsigned int flags;
+	struct tty_driver *other;
 	struct tty_port **ports;
 };
 
@@ -709,6 +744,7 @@ enum {
 
 enum fbq_type {
 	remote = 1,
+	all = 2,
 };
 
 struct trace_event_raw_sys_exit {

@@ -54,11 +54,22 @@ std::uint64_t epoch_of(FakeHost& host) {
   return epoch;
 }
 
-policy_row row_in_force(FakeHost& host, std::uint32_t index) {
-  policy_row row{};
-  const auto slot = static_cast<std::uint32_t>(POLICY_SLOT(epoch_of(host)) * POLICY_ROWS_MAX);
-  TypedMap<std::uint32_t, policy_row>(host.map("policy_rows")).lookup(slot + index, row).value();
-  return row;
+// The rule that the first list's first term of a generation names; every policy here has one rule
+// about addresses.
+policy_term term_of(FakeHost& host, std::uint64_t epoch) {
+  policy_term term{};
+  const auto first = static_cast<std::uint32_t>(POLICY_SLOT(epoch) * POLICY_TERMS_MAX + 1);
+  TypedMap<std::uint32_t, policy_term>(host.map("policy_terms")).lookup(first, term).value();
+  return term;
+}
+
+// The class of 10.0.0.0/8's or 20.0.0.0/8's addresses; 0 where a generation has none.
+std::uint32_t class_of(FakeHost& host, std::uint64_t epoch, std::uint8_t first_byte) {
+  const policy_prefix4 key{POLICY_SLOT_BITS + 8, static_cast<std::uint32_t>(POLICY_SLOT(epoch)),
+                           first_byte};
+  std::uint32_t found = 0;
+  TypedMap<policy_prefix4, std::uint32_t>(host.map("policy_prefixes4")).lookup(key, found).value();
+  return found;
 }
 
 }  // namespace
@@ -74,7 +85,7 @@ TEST_CASE("Without a policy the plugin starts, allows everything and only tells 
   CHECK(TypedMap<std::uint32_t, policy_generation>(host.map("policy_generations"))
             .lookup(slot, generation)
             .value());
-  CHECK(generation.rows == 0);
+  CHECK(generation.selectors == 0);
   CHECK(generation.default_verdict[FLOW_INGRESS] == POLICY_ALLOW);
   CHECK(generation.default_verdict[FLOW_EGRESS] == POLICY_ALLOW);
   plugin.stop();
@@ -114,7 +125,8 @@ TEST_CASE("A new policy is written beside the old one, then put in force by one 
   REQUIRE(plugin.configure(host.config("policy_file = \"p.toml\"")));
   REQUIRE(plugin.start(host));
   const std::uint64_t old_epoch = epoch_of(host);
-  const policy_row old_row = row_in_force(host, 0);
+  const policy_term old_term = term_of(host, old_epoch);
+  CHECK(class_of(host, old_epoch, 10) == 1);
 
   host.files.texts["p.toml"] = kDenyTwenty;
   REQUIRE(next.configure(host.config("policy_file = \"p.toml\"")));
@@ -123,10 +135,11 @@ TEST_CASE("A new policy is written beside the old one, then put in force by one 
   CHECK(host.attached == 1);
   CHECK(host.metrics().value("trivet_network_policy_rules") == 2);
 
-  policy_row kept{};
-  const auto old_index = static_cast<std::uint32_t>(POLICY_SLOT(old_epoch) * POLICY_ROWS_MAX);
-  TypedMap<std::uint32_t, policy_row>(host.map("policy_rows")).lookup(old_index, kept).value();
-  CHECK(std::memcmp(&kept, &old_row, sizeof(kept)) == 0);
+  CHECK(class_of(host, old_epoch, 10) == 1);
+  CHECK(class_of(host, epoch_of(host), 10) == 0);
+  CHECK(class_of(host, epoch_of(host), 20) == 1);
+  const policy_term kept = term_of(host, old_epoch);
+  CHECK(std::memcmp(&kept, &old_term, sizeof(kept)) == 0);
 
   SUBCASE("and events of either policy name their own rules") {
     host.deliver(refused(old_epoch, 0));
@@ -233,7 +246,7 @@ TEST_CASE("A policy that is too large is refused at configure, at its file") {
   const auto done = plugin.configure(host.config("policy_file = \"p.toml\""));
   REQUIRE_FALSE(done);
   CHECK(done.error().to_string().starts_with("p.toml"));
-  CHECK(done.error().message.find("1024 fit") != std::string::npos);
+  CHECK(done.error().message.find("16384 fit") != std::string::npos);
 }
 
 TEST_CASE("What the kernel counts becomes metrics, summed over CPUs") {
