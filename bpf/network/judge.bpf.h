@@ -178,8 +178,15 @@ static __always_inline bool row__matches(const volatile struct policy_row *row,
 	return ask->port >= row->port_low && ask->port <= row->port_high;
 }
 
-static long judge__failsafe_row(__u32 index, struct judgement *ask)
+/* What a loop is given must lie on the stack of who calls it. */
+struct judge_walk {
+	struct judgement *ask;
+};
+
+static long judge__failsafe_row(__u32 index, struct judge_walk *walk)
 {
+	struct judgement *ask = walk->ask;
+
 	if (index >= POLICY_FAILSAFE_MAX)
 		return 1;
 	if (!row__matches(&config.failsafe[index], ask))
@@ -278,8 +285,9 @@ static __always_inline bool subject__matches(__u16 subject, const struct judgeme
 	return true;
 }
 
-static long judge__term(__u32 step, struct judgement *ask)
+static long judge__term(__u32 step, struct judge_walk *walk)
 {
+	struct judgement *ask = walk->ask;
 	__u32 first = ask->next[0], second = ask->next[1];
 	struct policy_term *term = bpf_map_lookup_elem(&policy_terms, &first);
 	struct policy_term *other = bpf_map_lookup_elem(&policy_terms, &second);
@@ -337,42 +345,41 @@ static __always_inline void judge__count(const struct judgement *answer, bool dr
 
 /* Fills in verdict and rule from the rest, for the policy of asked->epoch, and counts the
  * judgement. */
-__noinline int judge(struct judgement *asked)
+__noinline int judge(struct judgement *ask)
 {
 	struct policy_generation *generation;
-	struct judgement ask;
+	struct judge_walk walk;
 	__u32 slot;
 
-	if (!asked)
+	if (!ask)
 		return 0;
-	ask = *asked; /* what a loop is given must lie on this function's stack */
-	ask.found = 0;
-	ask.audited = 0;
-	ask.quiet = 0;
-	ask.passed = 0;
-	ask.rule = FLOW_RULE_DEFAULT;
-	ask.verdict = FLOW_FORWARDED;
-	slot = POLICY_SLOT(ask.epoch);
+	walk.ask = ask;
+	ask->found = 0;
+	ask->audited = 0;
+	ask->quiet = 0;
+	ask->passed = 0;
+	ask->rule = FLOW_RULE_DEFAULT;
+	ask->verdict = FLOW_FORWARDED;
+	slot = POLICY_SLOT(ask->epoch);
 	generation = bpf_map_lookup_elem(&policy_generations, &slot);
-	if (ask.epoch && generation) {
-		if (config.failsafe_rows)
-			bpf_loop(config.failsafe_rows, judge__failsafe_row, &ask, 0);
-		if (!ask.found) {
-			judge__find_lists(&ask, slot);
-			bpf_loop(2 * POLICY_LIST_MAX, judge__term, &ask, 0);
-		}
-		if (!ask.found)
-			ask.found = generation->default_verdict[ask.direction & 1] + 1;
-
-		if (ask.found != POLICY_ALLOW + 1) {
-			ask.verdict = generation->audit ? FLOW_AUDIT : FLOW_DROPPED;
-		} else if (ask.audited) {
-			ask.verdict = FLOW_AUDIT;
-			ask.rule = ask.audit_rule;
-		}
-		judge__count(&ask, ask.verdict == FLOW_DROPPED);
+	if (!ask->epoch || !generation)
+		return 0;
+	if (config.failsafe_rows)
+		bpf_loop(config.failsafe_rows, judge__failsafe_row, &walk, 0);
+	if (!ask->found) {
+		judge__find_lists(ask, slot);
+		bpf_loop(2 * POLICY_LIST_MAX, judge__term, &walk, 0);
 	}
-	*asked = ask;
+	if (!ask->found)
+		ask->found = generation->default_verdict[ask->direction & 1] + 1;
+
+	if (ask->found != POLICY_ALLOW + 1) {
+		ask->verdict = generation->audit ? FLOW_AUDIT : FLOW_DROPPED;
+	} else if (ask->audited) {
+		ask->verdict = FLOW_AUDIT;
+		ask->rule = ask->audit_rule;
+	}
+	judge__count(ask, ask->verdict == FLOW_DROPPED);
 	return 0;
 }
 

@@ -46,15 +46,12 @@ __noinline int judge__packet(struct __sk_buff *skb, struct judgement *ask,
 		return 0;
 	__builtin_memset(&ask->selectors, 0, sizeof(ask->selectors));
 	if (selectors__wanted(ask->epoch)) {
-		struct policy_selectors selectors = {};
-
 		if (state && state->flow.flags & ACCOUNT_OWNER_SEEN)
-			selectors__add_cgroups(&selectors, state->cgroups, ask->epoch);
+			selectors__add_cgroups(&ask->selectors, state->cgroups, ask->epoch);
 		else
-			selectors__add_socket_cgroups(skb, &selectors, ask->epoch);
+			selectors__add_socket_cgroups(skb, &ask->selectors, ask->epoch);
 		if (state)
-			selectors__add_owner(&selectors, &state->flow.owner, ask->epoch);
-		ask->selectors = selectors;
+			selectors__add_owner(&ask->selectors, &state->flow.owner, ask->epoch);
 	}
 	return judge(ask);
 }
