@@ -12,17 +12,6 @@
 
 namespace {
 
-// Files in a policy are none of its business.
-class NoFiles final : public trivet::FileSource {
- public:
-  trivet::Result<std::vector<std::string>> expand(const std::string&) override {
-    return trivet::Error{"no files here"};
-  }
-  trivet::Result<trivet::TextFile> read(const std::string&) override {
-    return trivet::Error{"no files here"};
-  }
-};
-
 using trivet::network::Question;
 
 // About the edges of what the policy names, a few dozen at most.
@@ -58,7 +47,7 @@ std::vector<Question> questions(const trivet::network::Policy& policy) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  NoFiles files;
+  trivet::NoFiles files;
   const std::string text(reinterpret_cast<const char*>(data), size);
   auto table = trivet::parse_toml("policy.toml", text, files);
   if (!table) return 0;

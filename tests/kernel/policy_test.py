@@ -197,3 +197,51 @@ def test_ten_thousand_rules_are_in_force_within_a_second_and_judge_as_one_does(p
         server.bind(("127.100.5.7", 1005))
         server.listen()
         assert attempt("127.100.5.7", 1005) == CLOSED
+
+
+def test_a_policy_that_cuts_its_own_author_off_comes_back_by_itself(policy, folder):
+    daemon = policy(rule("harmless", "deny", 'peer = "127.0.0.9"'))
+    candidate = folder / "new.toml"
+    candidate.write_text("schema = 1\n" + rule("cuts it off", "deny", 'peer = "127.77.0.0/16"') +
+                         rule("both ways", "deny", 'peer = "127.77.0.0/16"', "ingress"))
+    with socket.socket() as server:
+        server.bind(("127.77.0.1", 0))
+        server.listen()
+        with socket.create_connection(server.getsockname(), 5 * SCALE,
+                                      ("127.77.0.2", 0)) as session:
+            accepted, _ = server.accept()
+            with accepted:
+                accepted.settimeout(30 * SCALE)
+                session.sendall(b"before")
+                assert accepted.recv(10) == b"before"
+                daemon.call("policy", "apply", candidate, "--confirm", "3s")
+                began = time.monotonic()
+                assert attempt("127.77.0.1") == DENIED
+                session.sendall(b"during")
+                accepted.settimeout(1)
+                with pytest.raises(TimeoutError):
+                    accepted.recv(10)
+                accepted.settimeout(30 * SCALE)
+                assert accepted.recv(10) == b"during"  # TCP sends it again, without anybody's help
+                assert time.monotonic() - began > 2
+    wait_until(lambda: attempt("127.77.0.1") == CLOSED, 5, "the policy before is in force")
+    history = json.loads(daemon.call("policy", "history", "-o", "json").stdout)
+    assert [(one["revision"], one["state"]) for one in history] == [
+        (3, "in force"), (2, "replaced"), (1, "replaced")]
+
+
+def test_a_large_policy_is_applied_confirmed_and_rolled_back(policy, folder):
+    daemon = policy("")
+    candidate = folder / "new.toml"
+    candidate.write_text("schema = 1\n" + "".join(
+        rule(f"r{i}", "deny", f'peer = "127.{100 + i // 250}.{i % 250}.0/24"') for i in range(5000)))
+    assert candidate.stat().st_size > 300_000
+    daemon.call("policy", "apply", candidate)
+    assert attempt("127.100.7.1") == DENIED
+    daemon.call("policy", "confirm")
+    daemon.call("policy", "rollback")
+    assert attempt("127.100.7.1") == CLOSED
+    candidate.write_text("schema = 1\n[[rule]]\nname = 1\n")
+    done = daemon.call("policy", "apply", candidate, check=False)
+    assert done.returncode == 1
+    assert f"{candidate}:3:8" in done.stderr

@@ -283,3 +283,89 @@ TEST_CASE("The policy in force is shown with what each rule did since it was ins
         "\"dropped\":0},\"fail-safe\":{\"judged\":0,\"dropped\":0}}");
   plugin.stop();
 }
+
+namespace {
+
+// The name of a rule that a policy given as text has.
+std::string rule_in_force(FakeHost& host) {
+  const auto shown = host.call("policy show");
+  REQUIRE(shown);
+  const auto at = shown->find("\"rules\":[{\"name\":\"");
+  if (at == shown->npos) return "none";
+  const auto begin = at + 18;
+  return shown->substr(begin, shown->find('"', begin) - begin);
+}
+
+}  // namespace
+
+TEST_CASE("An applied policy goes by itself unless somebody confirms it") {
+  FakeHost host;
+  host.files.texts["p.toml"] = kDenyTen;
+  NetworkPlugin plugin;
+  REQUIRE(plugin.configure(host.config("policy_file = \"p.toml\"")));
+  REQUIRE(plugin.start(host));
+  CHECK(host.call("policy confirm").error().message == "no policy waits to be confirmed");
+  REQUIRE(host.call("policy apply", {"new.toml", kDenyTwenty, "60"}));
+  CHECK(rule_in_force(host) == "harmless");
+  const auto again = host.call("policy apply", {"new.toml", kDenyTen, "60"});
+  REQUIRE_FALSE(again);
+  CHECK(again.error().message.find("waits to be confirmed") != std::string::npos);
+
+  SUBCASE("when the time is over the one before is back, and says so") {
+    host.now += 59'000'000'000;
+    host.tick();
+    CHECK(rule_in_force(host) == "harmless");
+    host.now += 1'000'000'000;
+    host.tick();
+    CHECK(rule_in_force(host) == "not ten");
+    CHECK_FALSE(host.call("policy confirm"));
+  }
+  SUBCASE("confirmed, it stays") {
+    REQUIRE(host.call("policy confirm"));
+    host.now += 3'600'000'000'000;
+    host.tick();
+    CHECK(rule_in_force(host) == "harmless");
+    SUBCASE("until it is rolled back, which can be taken back too") {
+      REQUIRE(host.call("policy rollback"));
+      CHECK(rule_in_force(host) == "not ten");
+      REQUIRE(host.call("policy rollback"));
+      CHECK(rule_in_force(host) == "harmless");
+    }
+  }
+  SUBCASE("a reload puts the configured one in force, and nothing waits any more") {
+    NetworkPlugin next;
+    REQUIRE(next.configure(host.config("policy_file = \"p.toml\"")));
+    CHECK(plugin.adopt(next));
+    CHECK(rule_in_force(host) == "not ten");
+    CHECK_FALSE(host.call("policy confirm"));
+  }
+  plugin.stop();
+}
+
+TEST_CASE("What cannot be applied is refused whole, at its place") {
+  struct Row {
+    std::vector<std::string> arguments;
+    const char* sentence;
+  };
+  const Row rows[] = {
+      {{"new.toml", "schema = 1\n[[rule]]\nname = \"r\"\n", "60"}, "new.toml:2"},
+      {{"new.toml", "schema = ", "60"}, "new.toml:1"},
+      {{"new.toml", "schema = 1\n[failsafe]\negress = [\"udp/53\"]\n", "60"}, "new.toml:2"},
+      {{"new.toml", "schema = 1\n", "86401"}, "86400 seconds"},
+      {{"new.toml", "schema = 1\n", "-1"}, "86400 seconds"},
+      {{"new.toml"}, "takes the file's path"}};
+  FakeHost host;
+  host.files.texts["p.toml"] = kDenyTen;
+  NetworkPlugin plugin;
+  REQUIRE(plugin.configure(host.config("policy_file = \"p.toml\"")));
+  REQUIRE(plugin.start(host));
+  for (const auto& row : rows) {
+    CAPTURE(row.sentence);
+    const auto done = host.call("policy apply", row.arguments);
+    REQUIRE_FALSE(done);
+    CHECK(done.error().to_string().find(row.sentence) != std::string::npos);
+    CHECK(rule_in_force(host) == "not ten");
+  }
+  CHECK(host.call("policy rollback").error().message.find("no policy before") != std::string::npos);
+  plugin.stop();
+}
