@@ -21,14 +21,6 @@ enum account_flags {
 	ACCOUNT_OWNER_SEEN = 1 << 4, /* the owner itself used the socket, not only its creator */
 };
 
-struct owner {
-	struct task_key task;
-	__u64 cgroup_id;
-	struct policy_executable executable;
-	__u32 tid;
-	__u32 reserved;
-};
-
 /* One flow's account. The totals are added to atomically; the rest may be written by two CPUs at
  * once, which costs a report at worst. */
 struct flow {
@@ -172,14 +164,6 @@ static __always_inline void count__dropped(__u8 protocol)
 	      1);
 }
 
-static __always_inline void owner__set_current(struct owner *owner)
-{
-	task_key__read(&owner->task, (void *)bpf_get_current_task());
-	owner->tid = (__u32)bpf_get_current_pid_tgid();
-	owner->cgroup_id = bpf_get_current_cgroup_id();
-	executable__read_current(&owner->executable);
-}
-
 /*
  * The running image uses the socket. It mostly is the owner already; else it becomes the owner, and
  * what was judged for the one before is judged again.
@@ -187,20 +171,21 @@ static __always_inline void owner__set_current(struct owner *owner)
 static __always_inline void owner__refresh(struct socket_state *state)
 {
 	struct owner *owner = &state->flow.owner;
-	__u64 cgroup_id = bpf_get_current_cgroup_id();
+	__u64 cgroup_id = bpf_get_current_cgroup_id(), ids = bpf_get_current_uid_gid();
 	struct policy_executable before = owner->executable;
 	struct task_key task = {};
-	bool same_cgroup = state->flow.flags & ACCOUNT_OWNER_SEEN && owner->cgroup_id == cgroup_id;
+	bool same_group = state->flow.flags & ACCOUNT_OWNER_SEEN && owner->cgroup_id == cgroup_id &&
+			  owner->user == (__u32)ids && owner->group == ids >> 32;
 
 	task_key__read(&task, (void *)bpf_get_current_task());
-	if (same_cgroup && owner->task.tgid == task.tgid && owner->task.start_ns == task.start_ns &&
+	if (same_group && owner->task.tgid == task.tgid && owner->task.start_ns == task.start_ns &&
 	    owner->task.exec_count == task.exec_count)
 		return;
 	owner__set_current(owner);
 	for (int level = 0; level < CGROUP_DEPTH_MAX; level++)
 		state->cgroups[level] = bpf_get_current_ancestor_cgroup_id(level);
 	state->flow.flags |= ACCOUNT_OWNER_SEEN;
-	if (!same_cgroup || before.inode != owner->executable.inode ||
+	if (!same_group || before.inode != owner->executable.inode ||
 	    before.device != owner->executable.device)
 		state->flow.owner_version++;
 }
@@ -271,7 +256,7 @@ __noinline int denial__report(const struct flow *socket, const struct judgement 
 {
 	struct flow_event *event;
 
-	if (!answer || !packet || !denial__may_report(answer->epoch, answer->rule))
+	if (!answer || !packet || answer->quiet || !denial__may_report(answer->epoch, answer->rule))
 		return 0;
 	event = event_reserve(LANE_ALERT, flow_event);
 	if (!event)

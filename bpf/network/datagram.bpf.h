@@ -61,6 +61,15 @@ datagram__beginning(const struct datagram_key *key)
 	return NULL;
 }
 
+/* In a frame of its own: the stack of all frames together is 512 bytes. */
+static __noinline int datagram__keep_beginning(const struct datagram_key *key, __u8 direction)
+{
+	struct datagram_beginning keep = {.last_ns = bpf_ktime_get_boot_ns(),
+					  .direction = direction};
+
+	return bpf_map_update_elem(&datagram_beginnings, key, &keep, BPF_ANY);
+}
+
 /* Who began with a peer that has no flow: who is connected asked, else the first packet says so. */
 static __always_inline __u8 datagram__direction(const struct datagram_key *key, bool sent,
 						bool connected)
@@ -117,9 +126,7 @@ __noinline int datagram__packet(struct __sk_buff *skb, bool sent)
 		}
 		datagrams = datagram__begin(&key, state, &packet, direction);
 		if (!datagrams) {
-			struct datagram_beginning keep = {.last_ns = now, .direction = direction};
-
-			bpf_map_update_elem(&datagram_beginnings, &key, &keep, BPF_ANY);
+			datagram__keep_beginning(&key, direction);
 			count(FLOW_COUNT_DATAGRAM_UNCOUNTED, 1);
 			return PASS;
 		}

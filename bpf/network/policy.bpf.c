@@ -11,6 +11,8 @@
 #include "network/stream.bpf.h"
 #include "socket_use.bpf.h"
 
+#define ECONNREFUSED 111
+
 /* System calls: the running task is the one that is judged. */
 
 /* connect() to no address means this host (ip(7), ipv6(7)). */
@@ -28,7 +30,6 @@ static __always_inline int judge__call(struct bpf_sock_addr *ctx, struct packet 
 				       bool connecting)
 {
 	struct bpf_sock *sk = ctx->sk;
-	struct policy_executable executable;
 	struct socket_state *state;
 	struct judgement ask = {};
 	__u64 epoch = policy__epoch();
@@ -66,18 +67,20 @@ static __always_inline int judge__call(struct bpf_sock_addr *ctx, struct packet 
 	}
 
 	ask__about_packet(&ask, packet, FLOW_EGRESS, epoch);
-	if (subjects__wanted(epoch)) {
-		ask.subjects = subjects__of_current_cgroups(epoch);
-		if (state)
-			executable = state->flow.owner.executable;
-		else
-			executable__read_current(&executable);
-		ask.subjects |= subjects__of_executable(&executable, epoch);
+	if (selectors__wanted(epoch)) {
+		struct owner current = {};
+
+		selectors__add_current_cgroups(&ask.selectors, epoch);
+		if (!state)
+			owner__set_current(&current);
+		selectors__add_owner(&ask.selectors, state ? &state->flow.owner : &current, epoch);
 	}
 	judge(&ask);
 	if (ask.verdict == FLOW_DROPPED) {
 		count__dropped(packet->protocol);
 		denial__report(state ? &state->flow : NULL, &ask, packet);
+		if (ask.found == POLICY_REJECT + 1)
+			bpf_set_retval(-ECONNREFUSED);
 		return REFUSE;
 	}
 	if (connecting && state && ctx->protocol == IPPROTO_TCP) {

@@ -33,6 +33,8 @@ static __always_inline void ask__about_packet(struct judgement *ask, const struc
 	ask->protocol = packet->protocol;
 	ask->direction = direction;
 	ask->port = direction == FLOW_EGRESS ? packet->peer_port : packet->local_port;
+	if (packet->protocol == IPPROTO_ICMP || packet->protocol == IPPROTO_ICMPV6)
+		ask->port = packet->type;
 	ask->no_ports = packet->no_ports;
 }
 
@@ -42,17 +44,14 @@ __noinline int judge__packet(struct __sk_buff *skb, struct judgement *ask,
 {
 	if (!ask)
 		return 0;
-	ask->subjects = 0;
-	if (subjects__wanted(ask->epoch)) {
+	__builtin_memset(&ask->selectors, 0, sizeof(ask->selectors));
+	if (selectors__wanted(ask->epoch)) {
 		if (state && state->flow.flags & ACCOUNT_OWNER_SEEN)
-			ask->subjects = subjects__of_cgroups(state->cgroups, ask->epoch);
+			selectors__add_cgroups(&ask->selectors, state->cgroups, ask->epoch);
 		else
-			ask->subjects = subjects__of_socket_cgroups(skb, ask->epoch);
-		if (state) {
-			struct policy_executable executable = state->flow.owner.executable;
-
-			ask->subjects |= subjects__of_executable(&executable, ask->epoch);
-		}
+			selectors__add_socket_cgroups(skb, &ask->selectors, ask->epoch);
+		if (state)
+			selectors__add_owner(&ask->selectors, &state->flow.owner, ask->epoch);
 	}
 	return judge(ask);
 }

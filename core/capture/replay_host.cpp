@@ -147,6 +147,10 @@ void ReplayHost::every(std::chrono::milliseconds period, std::function<void()> t
 // Nobody asks a replay anything.
 void ReplayHost::verb(const std::string&, const std::string&, Access, Verb) {}
 
+Result<std::unique_ptr<Config>> ReplayHost::parse(const std::string&, const std::string&) {
+  return Error{"a replay takes no text from anybody"};
+}
+
 std::unique_ptr<AddressNames> ReplayHost::resolve(std::vector<std::string>,
                                                   std::unique_ptr<AddressNames>) {
   return std::make_unique<ReplayedNames>(facts_, name_);

@@ -45,6 +45,7 @@ class ReplayHost final : public Host {
   void every(std::chrono::milliseconds period, std::function<void()> tick) override;
   void verb(const std::string& name, const std::string& help, Access access, Verb verb) override;
   std::uint64_t now_ns() const override { return now_ns_; }
+  Result<std::unique_ptr<Config>> parse(const std::string& path, const std::string& text) override;
   std::unique_ptr<AddressNames> resolve(std::vector<std::string> names,
                                         std::unique_ptr<AddressNames> before) override;
   Facts& facts() override { return facts_; }

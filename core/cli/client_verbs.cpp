@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
 
 #include "cli/commands.h"
 #include "control/client.h"
@@ -59,6 +61,14 @@ int ask_daemon(const std::string& socket, const std::string& verb,
   if (!answer) return failed(answer.error());
   print(json ? json_indented(*answer) + '\n' : json_to_text(*answer));
   return kExitSuccess;
+}
+
+int apply_policy(const std::string& socket, const std::string& path, std::chrono::seconds within,
+                 bool json) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  if (!file) return failed(system_error(errno, "cannot read " + path));
+  return ask_daemon(socket, "policy apply", {path, text, std::to_string(within.count())}, json);
 }
 
 int query_daemon(const std::string& socket, const std::string& sql, QueryFormat format) {

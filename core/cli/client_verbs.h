@@ -2,6 +2,7 @@
 // The verbs that ask the running daemon: each prints its answer and returns the exit status.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,11 @@ namespace trivet {
 
 int ask_daemon(const std::string& socket, const std::string& verb,
                const std::vector<std::string>& arguments, bool json);
+
+// Has the daemon put the policy in a file in force, until nobody has confirmed it for `within`; 0:
+// for good.
+int apply_policy(const std::string& socket, const std::string& path, std::chrono::seconds within,
+                 bool json);
 
 int query_daemon(const std::string& socket, const std::string& sql, QueryFormat format);
 

@@ -199,6 +199,33 @@ int plugin_verb(const Words& words, const Commands&) {
   return ask_daemon(socket, "plugin ls", {}, json);
 }
 
+// The policy's file is read here: the daemon opens none that its configuration does not name.
+int policy_verb(const Words& words, const Commands&) {
+  std::string socket = kDefaultSocket, format = "text", confirm = "60s";
+  bool json = false;
+  Words rest;
+  VerbLine line("policy");
+  line.words(rest, -1);
+  add_socket(line, socket);
+  line.option()("confirm", text_value(confirm, "TIME"),
+                "with apply: the time to confirm in, such as 60s; 0s: no need to");
+  line.option()("output,o", text_value(format, "FORMAT"), kOutputHelp);
+  if (auto status = line.parse(words)) return *status;
+  if (!parse_output(format, json)) return usage_error("policy", kOutputWrong);
+  if (rest.empty()) {
+    return usage_error("policy", "name what to do: show, apply, confirm, rollback or history");
+  }
+  Words arguments(rest.begin() + 1, rest.end());
+  if (rest[0] == "apply") {
+    const auto within =
+        confirm == "0s" ? std::optional(std::chrono::seconds(0)) : parse_duration(confirm);
+    if (!within) return usage_error("policy", "write a time such as 60s or 5m after --confirm");
+    if (arguments.size() != 1) return usage_error("policy", "write \"trivet policy apply FILE\"");
+    return apply_policy(socket, arguments[0], *within, json);
+  }
+  return ask_daemon(socket, "policy " + rest[0], arguments, json);
+}
+
 int reload_verb(const Words& words, const Commands&) {
   std::string socket = kDefaultSocket;
   VerbLine line("reload");
@@ -370,7 +397,7 @@ constexpr Verb kVerbs[] = {
     {"run", run_verb},       {"check", check_verb},     {"doctor", doctor_verb},
     {"status", status_verb}, {"observe", observe_verb}, {"query", query_verb},
     {"rules", rules_verb},   {"capture", capture_verb}, {"plugin", plugin_verb},
-    {"reload", reload_verb}, {"version", version_verb}};
+    {"policy", policy_verb}, {"reload", reload_verb},   {"version", version_verb}};
 
 const Verb* find_verb(std::string_view name) {
   auto found = std::ranges::find(kVerbs, name, &Verb::name);

@@ -26,6 +26,7 @@ const std::vector<HelpPage> kPages = {
      "rules    list and explain rules, fields and events, without root\n"
      "capture  record what this host does, and run plugins over it again without root\n"
      "plugin   list the plugins of the running trivet\n"
+     "policy   show and change the network policy in force\n"
      "reload   have the running trivet read its configuration again\n"
      "version  print the version\n"
      "help     print this page or that of a command\n"
@@ -168,6 +169,17 @@ const std::vector<HelpPage> kPages = {
      "\n"
      "A plugin that fails leaves the others running, unless its table says required = true.\n",
      "", "sudo trivet plugin ls\n        See why a plugin does not run.\n"},
+    {"policy", "show and change the network policy in force",
+     "policy show [-s SOCKET] [-o FORMAT]\npolicy apply FILE [--confirm TIME]\n"
+     "policy confirm\npolicy rollback\npolicy history",
+     "apply puts the policy in FILE in force, for connections that are open too. Unless it is\n"
+     "confirmed in time, the one before comes back by itself: so a policy that locks you out\n"
+     "ends without you. rollback returns to the policy before at once; history lists the last\n"
+     "ones. What was applied lasts until the next reload or restart, which take the file that\n"
+     "the configuration names: put a policy that has proved itself there.\n",
+     "",
+     "sudo trivet policy apply new.toml --confirm 60s && sudo trivet policy confirm\n"
+     "        Try a policy that must not cut this very session.\n"},
     {"reload", "have the running trivet read its configuration again", "reload [-s SOCKET]",
      "Everything is validated first, then everything is applied: plugins are started and\n"
      "stopped as their tables say, the others run on undisturbed. On any error the old\n"

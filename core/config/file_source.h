@@ -32,6 +32,16 @@ class PlainFiles : public FileSource {
   Result<TextFile> read(const std::string& path) override;
 };
 
+// For text that may name no files. Stateless; any thread.
+class NoFiles final : public FileSource {
+ public:
+  Result<std::vector<std::string>> expand(const std::string&) override { return refusal(); }
+  Result<TextFile> read(const std::string&) override { return refusal(); }
+
+ private:
+  static Error refusal() { return Error{"no file can be named here"}; }
+};
+
 // Reads a descriptor to its end. Takes no ownership. Error if it is not a regular file or too
 // large.
 Result<TextFile> read_text(int descriptor, const std::string& path);

@@ -158,11 +158,16 @@ class ControlServer::Loop {
     for (auto next = connections_.begin(); next != connections_.end();) settle(next++);
   }
 
+  std::size_t request_limit(const Connection& connection) const {
+    return connection.granted() == Access::write ? options_.max_write_request_bytes
+                                                 : options_.max_request_bytes;
+  }
+
   void serve(Connections::iterator client, std::uint32_t events) {
     Connection& connection = *client->second;
     // EPOLLHUP: the other end is closed both ways, nobody reads any more.
     if ((events & (EPOLLHUP | EPOLLERR)) != 0 ||
-        ((events & EPOLLIN) != 0 && !connection.read(options_.max_request_bytes))) {
+        ((events & EPOLLIN) != 0 && !connection.read(request_limit(connection)))) {
       remove(client);
       return;
     }
@@ -177,9 +182,9 @@ class ControlServer::Loop {
       while (connection.next_line(line)) handle(connection, line);
       dropped_rows_ += connection.fill(origin_(), options_.output_bytes);
       if (connection.unfinished()) signal(*wake_);
-      if (connection.overlong(options_.max_request_bytes)) {
+      if (connection.overlong(request_limit(connection))) {
         connection.send(write_error(Error{"the request is longer than " +
-                                          std::to_string(options_.max_request_bytes) + " bytes"}));
+                                          std::to_string(request_limit(connection)) + " bytes"}));
         connection.finish();
       }
       bool had_output = connection.wants_output();
@@ -191,7 +196,7 @@ class ControlServer::Loop {
       if (!had_output || connection.wants_output()) break;
     }
     std::uint32_t events = 0;
-    if (connection.wants_input(options_.max_request_bytes)) events |= EPOLLIN;
+    if (connection.wants_input(request_limit(connection))) events |= EPOLLIN;
     if (connection.wants_output()) events |= EPOLLOUT;
     if (events == connection.watched) return;
     connection.watched = events;

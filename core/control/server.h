@@ -36,6 +36,8 @@ struct ControlOptions {
   std::size_t reserved = 8;     // of these, for who may change something
   std::size_t max_queries = 4;  // at a time
   std::size_t max_request_bytes = 64 << 10;
+  // Of clients that may change things: they send policies.
+  std::size_t max_write_request_bytes = 8 << 20;
   FollowerLimits follower{4096, 16 << 20};  // what waits for one client
   std::size_t output_bytes = 1 << 20;  // that wait in one client's buffer before rows are held back
 };

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "config/toml_file.h"
 #include "daemon/kernel_map.h"
 
 namespace trivet {
@@ -272,6 +273,12 @@ void PluginHost::every(std::chrono::milliseconds period, std::function<void()> t
 void PluginHost::verb(const std::string& name, const std::string& help, Access access, Verb run) {
   const std::lock_guard lock(mutex_);
   verbs_[name] = {help, access, std::move(run)};
+}
+
+Result<std::unique_ptr<Config>> PluginHost::parse(const std::string& path,
+                                                  const std::string& text) {
+  static NoFiles files;
+  return parse_toml(path, text, files);
 }
 
 std::uint64_t PluginHost::now_ns() const {

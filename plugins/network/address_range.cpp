@@ -3,8 +3,12 @@
 
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <optional>
+#include <tuple>
+#include <utility>
 
 #include "trivet/value.h"
 
@@ -35,6 +39,20 @@ void mask(AddressRange& range) {
   for (int bit = range.prefix; bit < 128; ++bit) {
     range.address[bit / 8] &= static_cast<std::uint8_t>(~(0x80 >> bit % 8));
   }
+}
+
+// The types that people write by name, as IANA's registries spell them.
+constexpr std::tuple<std::string_view, std::uint16_t, std::uint16_t> kIcmpTypes[] = {
+    {"echo-reply", 0, 129},   {"destination-unreachable", 3, 1}, {"echo-request", 8, 128},
+    {"time-exceeded", 11, 3}, {"parameter-problem", 12, 4},      {"timestamp-request", 13, 256},
+};
+
+std::optional<unsigned> icmp_type(std::string_view text, bool v6) {
+  for (const auto& [name, type4, type6] : kIcmpTypes) {
+    const unsigned type = v6 ? type6 : type4;
+    if (name == text && type < 256) return type;
+  }
+  return number(text, 255);
 }
 
 std::string quoted(std::string_view text) {
@@ -83,22 +101,32 @@ Result<AddressRange> parse_address_range(std::string_view text) {
   return range;
 }
 
-Result<Service> parse_service(std::string_view text) {
-  const auto slash = text.find('/');
-  const auto name = text.substr(0, slash);
-  Service service;
-  if (name == "any" && slash == std::string_view::npos) return service;
-  if (name == "tcp") {
-    service.protocol = IPPROTO_TCP;
-  } else if (name == "udp") {
-    service.protocol = IPPROTO_UDP;
-  } else {
+namespace {
+
+Result<Service> with_type(Service service, std::string_view text, std::string_view type) {
+  const bool v6 = service.protocol == IPPROTO_ICMPV6;
+  const auto found = icmp_type(type, v6);
+  if (!found) {
     return Error{quoted(text) +
-                 " names no protocol: write tcp or udp with a port, such as tcp/443 or "
-                 "tcp/8000-8099, or leave it out for any"};
+                 " has an unknown type: write a number up to 255 or a name such as " +
+                 (v6 ? "icmpv6" : "icmp") + "/echo-request"};
   }
-  if (slash == std::string_view::npos) return service;
-  const auto ports = text.substr(slash + 1);
+  service.low = service.high = static_cast<std::uint16_t>(*found);
+  return service;
+}
+
+Result<Service> with_protocol(Service service, std::string_view text, std::string_view protocol) {
+  const auto found = number(protocol, 254);
+  if (!found || *found == 0) {
+    return Error{quoted(text) +
+                 " names no protocol: write its number, from 1 to 254, such as "
+                 "ip/132 for SCTP"};
+  }
+  service.protocol = static_cast<std::uint8_t>(*found);
+  return service;
+}
+
+Result<Service> with_ports(Service service, std::string_view text, std::string_view ports) {
   const auto dash = ports.find('-');
   const auto low = number(ports.substr(0, dash), 65535);
   const auto high = dash == std::string_view::npos ? low : number(ports.substr(dash + 1), 65535);
@@ -112,6 +140,33 @@ Result<Service> parse_service(std::string_view text) {
   service.low = static_cast<std::uint16_t>(*low);
   service.high = static_cast<std::uint16_t>(*high);
   return service;
+}
+
+}  // namespace
+
+Result<Service> parse_service(std::string_view text) {
+  static constexpr std::pair<std::string_view, std::uint8_t> kProtocols[] = {
+      {"any", 0},
+      {"tcp", IPPROTO_TCP},
+      {"udp", IPPROTO_UDP},
+      {"icmp", IPPROTO_ICMP},
+      {"icmpv6", IPPROTO_ICMPV6}};
+  const auto slash = text.find('/');
+  const auto name = text.substr(0, slash);
+  const bool bare = slash == std::string_view::npos;
+  const auto rest = bare ? std::string_view() : text.substr(slash + 1);
+  if (name == "ip" && !bare) return with_protocol({}, text, rest);
+  const auto* known =
+      std::ranges::find(kProtocols, name, [](const auto& row) { return row.first; });
+  if (known == std::end(kProtocols) || (known->second == 0 && !bare)) {
+    return Error{quoted(text) +
+                 " names no protocol: write tcp or udp with a port, such as tcp/443 or "
+                 "tcp/8000-8099, icmp or icmpv6 with a type, ip/NUMBER, or any"};
+  }
+  const Service service{known->second};
+  if (bare) return service;
+  const bool icmp = service.protocol == IPPROTO_ICMP || service.protocol == IPPROTO_ICMPV6;
+  return icmp ? with_type(service, text, rest) : with_ports(service, text, rest);
 }
 
 }  // namespace trivet::network

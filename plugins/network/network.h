@@ -11,6 +11,7 @@
 #include "network/flow_records.h"
 #include "network/policy_compiler.h"
 #include "network/policy_maps.h"
+#include "network/revisions.h"
 #include "network/subjects.h"
 #include "trivet/plugin.h"
 
@@ -34,18 +35,31 @@ class NetworkPlugin final : public Plugin {
 
  private:
   ObjectSpec object() const;
-  Result<void> install(CompiledPolicy policy);
+  void add_verbs();
+  Result<void> install(const Policy& policy);
+  Result<void> put_in_force(std::shared_ptr<const Policy> policy, const std::string& source);
+  Surroundings surroundings() const;
+  void follow_surroundings();
   void look_for_subjects();
+  void tell_epoch();
   void tick();
   Result<std::string> show_policy(const std::vector<std::string>& arguments) const;
+  Result<std::string> apply_policy(const std::vector<std::string>& arguments);
+  Result<std::string> confirm_policy();
+  Result<std::string> roll_back(const std::string& why);
 
   Settings settings_;
-  CompiledPolicy policy_;
+  std::shared_ptr<const Policy> policy_;
+  std::vector<TextFile> set_files_;  // that policies may name
+  std::string source_;               // of policy_ as configured
+  CompiledPolicy compiled_;
 
   // Set while started.
   Host* host_ = nullptr;
   std::unique_ptr<Object> object_;
   std::optional<PolicyMaps> maps_;
+  Revisions revisions_;
+  Surroundings surroundings_;  // that compiled_ is for
   std::optional<Subjects> subjects_;
   std::optional<FlowRecords> flows_;
   std::vector<std::string> unresolved_;  // as last logged

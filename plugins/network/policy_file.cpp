@@ -2,8 +2,12 @@
 #include "network/policy_file.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <ctime>
 #include <map>
 #include <optional>
+
+#include "network/policy_sets.h"
 
 namespace trivet::network {
 
@@ -11,14 +15,42 @@ namespace {
 
 // Rule names stand in records, metrics and on terminals.
 constexpr std::size_t kMaxNameBytes = 128;
+constexpr std::int64_t kMaxTier = 1000;
 
 const std::vector<std::string> kDirections = {"ingress", "egress"};
 const std::vector<std::string> kDefaults = {"allow", "deny"};
-const std::vector<std::string> kVerdicts = {"allow", "deny", "audit"};
+const std::vector<std::string> kVerdicts = {"allow", "deny", "reject", "audit", "pass"};
 const std::vector<std::string> kModes = {"enforce", "audit"};
 
 policy_verdict verdict_named(const std::string& name) {
-  return name == "deny" ? POLICY_DENY : name == "audit" ? POLICY_AUDIT : POLICY_ALLOW;
+  static const std::map<std::string, policy_verdict> verdicts = {{"allow", POLICY_ALLOW},
+                                                                 {"deny", POLICY_DENY},
+                                                                 {"reject", POLICY_REJECT},
+                                                                 {"audit", POLICY_AUDIT},
+                                                                 {"pass", POLICY_PASS}};
+  return verdicts.at(name);
+}
+
+// "2027-01-01T00:00:00Z" as CLOCK_REALTIME in ns.
+std::optional<std::int64_t> parse_time(const std::string& text) {
+  std::tm time{};
+  int read = 0;
+  if (std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2dZ%n", &time.tm_year, &time.tm_mon,
+                  &time.tm_mday, &time.tm_hour, &time.tm_min, &time.tm_sec, &read) != 6 ||
+      read != 20 || text.size() != 20) {
+    return std::nullopt;
+  }
+  const std::tm written = time;
+  time.tm_year -= 1900;
+  time.tm_mon -= 1;
+  const auto seconds = timegm(&time);
+  // What does not come back as it was written, such as a 30th of February, is no date.
+  if (time.tm_mon + 1 != written.tm_mon || time.tm_mday != written.tm_mday ||
+      time.tm_hour != written.tm_hour || time.tm_min != written.tm_min ||
+      time.tm_sec != written.tm_sec || written.tm_year < 1970 || written.tm_year > 2200) {
+    return std::nullopt;
+  }
+  return std::int64_t{seconds} * 1'000'000'000;
 }
 
 // One of `allowed`; its absence is an error too.
@@ -35,10 +67,16 @@ void required_choice(ConfigReader& read, const Config& table, const std::string&
 
 void read_defaults(const Config& table, Policy& policy, ConfigReader& outer) {
   ConfigReader read(table);
-  std::string ingress = "allow", egress = "allow", mode = "enforce";
+  std::string ingress = "allow", egress = "allow", mode = "enforce", other_l2 = "pass";
   read.choice("ingress", ingress, kDefaults);
   read.choice("egress", egress, kDefaults);
   read.choice("mode", mode, kModes);
+  read("other_l2", other_l2);
+  if (other_l2 != "pass") {
+    read.fail("other_l2",
+              {"policy judges the packets of sockets, which are IP: frames of other kinds (ARP, "
+               "LLC, VRRP below IP) pass whatever is written here, so write other_l2 = \"pass\""});
+  }
   if (auto done = read.finish(); !done) return outer.fail("defaults", done.error());
   policy.ingress = verdict_named(ingress);
   policy.egress = verdict_named(egress);
@@ -86,64 +124,65 @@ void read_failsafe(const Config& table, Policy& policy, ConfigReader& outer) {
   if (auto done = read.finish(); !done) outer.fail("failsafe", done.error());
 }
 
-// Why `path` names no file or cgroup, or nothing if it does. `..` could leave the hierarchy.
-std::optional<Error> check_path(const std::string& key, const std::string& path) {
-  if (path.empty() || path[0] != '/') {
-    return Error{"\"" + path + "\" is not an absolute path: write " +
-                 (key == "cgroup" ? "one below the cgroup root, such as /system.slice/nginx.service"
-                                  : "the executable's, such as /usr/bin/curl")};
+// A table, or the name of a set.
+void read_subjects(const Config& table, const PolicySets& sets, Rule& rule, ConfigReader& read) {
+  if (auto text = table.text("subject"); text && *text) {
+    read.known("subject");
+    auto subjects = sets.subjects(**text);
+    if (!subjects) return read.fail("subject", std::move(subjects).error());
+    rule.subjects = std::move(*subjects);
+  } else if (auto inner = read.table("subject")) {
+    auto subject = read_subject(*inner);
+    if (!subject) return read.fail("subject", std::move(subject).error());
+    rule.subjects.push_back(std::move(*subject));
   }
-  for (const auto* part : {"/../", "/./", "//"}) {
-    if ((path + "/").find(part) != std::string::npos && path != "/") {
-      return Error{"\"" + path + "\" holds " + part + ": write the path without detours"};
-    }
-  }
-  return std::nullopt;
 }
 
-void read_subject(const Config& table, Rule& rule, ConfigReader& outer) {
-  ConfigReader read(table);
-  Subject subject;
-  read("cgroup", subject.cgroup);
-  read("exe", subject.executable);
-  while (subject.cgroup.size() > 1 && subject.cgroup.back() == '/') subject.cgroup.pop_back();
-  const auto keys = table.keys();
-  for (const auto& key : keys) {
-    if (read.failed() || (key != "cgroup" && key != "exe")) continue;
-    const std::string& path = key == "cgroup" ? subject.cgroup : subject.executable;
-    if (auto wrong = check_path(key, path)) read.fail(key, *wrong);
-  }
-  auto done = read.finish();
-  if (!done) return outer.fail("subject", done.error());
-  if (subject.cgroup.empty() == subject.executable.empty()) {
-    return outer.fail("subject",
-                      {"a subject is chosen by one key: write { cgroup = \"/path\" } or { exe = "
-                       "\"/path\" }, or leave the subject out for every process",
-                       0, table.place("")});
-  }
-  rule.subjects.push_back(std::move(subject));
-}
-
-// Parses each text of a list with `parse`, which gives a Result<T>. An empty list is an error: it
-// would read as "none" and mean "any".
-template <class T>
-void read_list(ConfigReader& read, const std::string& key, Result<T> (*parse)(std::string_view),
-               std::vector<T>& out, const Config& table) {
+void read_peers(const Config& table, PolicySets& sets, Rule& rule, ConfigReader& read) {
   std::vector<std::string> texts;
-  read(key, texts);
+  read("peer", texts);
   if (read.failed()) return;
   const auto keys = table.keys();
-  if (texts.empty() && std::ranges::find(keys, key) != keys.end()) {
-    return read.fail(key, {"an empty list matches nothing: leave " + key + " out for any"});
+  if (texts.empty() && std::ranges::find(keys, "peer") != keys.end()) {
+    return read.fail("peer", {"an empty list matches nothing: leave peer out for any"});
   }
-  for (const auto& text : texts) {
-    auto parsed = parse(text);
-    if (!parsed) return read.fail(key, std::move(parsed).error());
-    out.push_back(*parsed);
+  auto peers = sets.peers(texts);
+  if (!peers) return read.fail("peer", std::move(peers).error());
+  rule.peers = std::move(*peers);
+}
+
+// What no hook here can serve is refused, not ignored.
+void check_hooks(const Rule& rule, ConfigReader& read) {
+  if (rule.direction != FLOW_INGRESS) return;
+  if (rule.verdict == POLICY_REJECT) {
+    read.fail("verdict",
+              {"reject tells a process of this host that connects that it is refused: nothing here "
+               "can answer a peer, so write verdict = \"deny\" for ingress"});
+  }
+  for (const auto& service : rule.services) {
+    if (service.protocol != 1 && service.protocol != 58) continue;
+    read.fail("l4", {"the kernel answers ICMP before any socket sees it, and policy judges the "
+                     "packets of sockets: ICMP can be judged on egress only"});
   }
 }
 
-Result<Rule> read_rule(const Config& table) {
+// An empty list is an error: it would read as "none" and mean "any".
+void read_services(const Config& table, Rule& rule, ConfigReader& read) {
+  std::vector<std::string> texts;
+  read("l4", texts);
+  if (read.failed()) return;
+  const auto keys = table.keys();
+  if (texts.empty() && std::ranges::find(keys, "l4") != keys.end()) {
+    return read.fail("l4", {"an empty list matches nothing: leave l4 out for any"});
+  }
+  for (const auto& text : texts) {
+    auto service = parse_service(text);
+    if (!service) return read.fail("l4", std::move(service).error());
+    rule.services.push_back(*service);
+  }
+}
+
+Result<Rule> read_rule(const Config& table, PolicySets& sets) {
   ConfigReader read(table);
   Rule rule;
   std::string direction, verdict;
@@ -159,20 +198,38 @@ Result<Rule> read_rule(const Config& table) {
   }
   required_choice(read, table, "direction", direction, kDirections);
   required_choice(read, table, "verdict", verdict, kVerdicts);
-  if (auto subject = read.table("subject")) read_subject(*subject, rule, read);
-  read_list<AddressRange>(read, "peer", parse_address_range, rule.peers, table);
-  read_list<Service>(read, "l4", parse_service, rule.services, table);
+  std::int64_t tier = rule.tier;
+  read.range("tier", tier, 0, kMaxTier);
+  rule.tier = static_cast<std::uint32_t>(tier);
+  read("log", rule.log);
+  std::string valid_until;
+  read("valid_until", valid_until);
+  if (!valid_until.empty()) {
+    rule.valid_until_ns = parse_time(valid_until);
+    if (!rule.valid_until_ns) {
+      read.fail("valid_until", {"\"" + valid_until +
+                                "\" is no time: write one in UTC such as "
+                                "\"2027-01-01T00:00:00Z\""});
+    }
+  }
+  read_subjects(table, sets, rule, read);
+  read_peers(table, sets, rule, read);
+  read_services(table, rule, read);
+  if (!read.failed()) {
+    rule.direction = direction == "ingress" ? FLOW_INGRESS : FLOW_EGRESS;
+    rule.verdict = verdict_named(verdict);
+    check_hooks(rule, read);
+  }
   if (auto done = read.finish(); !done) return done.error();
-  rule.direction = direction == "ingress" ? FLOW_INGRESS : FLOW_EGRESS;
-  rule.verdict = verdict_named(verdict);
   return rule;
 }
 
 }  // namespace
 
-Result<Policy> read_policy(const Config& file) {
+Result<Policy> read_policy(const Config& file, const std::vector<TextFile>& set_files) {
   ConfigReader read(file);
   Policy policy;
+  PolicySets sets(policy, set_files);
   std::int64_t schema = 0;
   read("schema", schema);
   if (!read.failed() && schema != 1) {
@@ -182,9 +239,12 @@ Result<Policy> read_policy(const Config& file) {
   }
   if (auto table = read.table("defaults")) read_defaults(*table, policy, read);
   if (auto table = read.table("failsafe")) read_failsafe(*table, policy, read);
+  if (auto table = read.table("set")) {
+    if (auto done = sets.read(*table); !done) read.fail("set", done.error());
+  }
   std::map<std::string, Place> places;
   for (const auto& table : read.tables("rule")) {
-    auto rule = read_rule(*table);
+    auto rule = read_rule(*table, sets);
     if (!rule) {
       read.fail("rule", std::move(rule).error());
       break;

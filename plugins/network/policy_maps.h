@@ -47,26 +47,48 @@ class PolicyMaps {
  private:
   struct Generation {
     std::uint64_t first_epoch;
-    std::vector<std::string> rules;
+    std::shared_ptr<const std::vector<std::string>> rules;
+  };
+  struct Maps {
+    Map* epoch = nullptr;
+    Map* generations = nullptr;
+    Map* settings = nullptr;
+    Map* prefixes4 = nullptr;
+    Map* prefixes6 = nullptr;
+    Map* pages = nullptr;
+    Map* peers = nullptr;
+    Map* services = nullptr;
+    Map* cells = nullptr;
+    Map* terms = nullptr;
+    Map* subjects = nullptr;
+    Map* cgroups = nullptr;
+    Map* executables = nullptr;
+    Map* traits = nullptr;
+    Map* counts = nullptr;
+  };
+  // What a slot of the maps that have no room for all of it holds.
+  struct Slot {
+    std::map<AddressRange, std::uint32_t> prefixes;
+    std::map<std::uint64_t, std::uint32_t> cells;
+    std::vector<policy_page> pages;
   };
 
   PolicyMaps() = default;
   Result<void> write_identities(const Identities& identities, unsigned slot);
+  Result<void> write_prefixes(const CompiledPolicy& policy, unsigned slot);
+  Result<void> write_cells(const CompiledPolicy& policy, unsigned slot);
+  Result<void> write_tables(const CompiledPolicy& policy, unsigned slot);
   Result<void> switch_to(std::uint64_t epoch);
   Result<policy_count> count_since_install(std::uint32_t index) const;
   Result<policy_count> total_count(std::uint32_t index) const;
 
-  Map* epoch_map_ = nullptr;
-  Map* generations_ = nullptr;
-  Map* settings_ = nullptr;
-  Map* rows_ = nullptr;
-  Map* cgroups_ = nullptr;
-  Map* executables_ = nullptr;
-  Map* counts_ = nullptr;
+  Maps maps_;
   std::uint64_t epoch_ = 0;
   std::chrono::steady_clock::time_point switched_{};
-  std::map<std::uint64_t, policy_subjects> cgroup_entries_;
-  std::map<ExecutableId, policy_subjects> executable_entries_;
+  Slot slots_[2];
+  std::map<std::uint64_t, policy_identity> cgroup_entries_;
+  std::map<ExecutableId, policy_identity> executable_entries_;
+  std::map<Trait, policy_identity> trait_entries_;
   std::deque<Generation> history_;
   std::vector<policy_count> baseline_;  // counts of the slot's earlier tenants, by index
 };

@@ -2,9 +2,12 @@
 #include "network/subjects.h"
 
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <fstream>
 #include <optional>
@@ -63,6 +66,47 @@ std::uint32_t device_above(std::string path, const MountDevices& mounts) {
   return 0;
 }
 
+// Accounts are looked for by name up to here; those of directories have larger ids.
+constexpr std::uint32_t kMaxSystemId = 65535;
+
+bool fits(const std::string& pattern, const std::string& text) {
+  return fnmatch(pattern.c_str(), text.c_str(), 0) == 0;
+}
+
+std::optional<std::uint32_t> number(const std::string& text) {
+  std::uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// As a person writes it.
+std::string name_of(const Selector& selector) {
+  switch (selector.kind) {
+    case Selector::Kind::cgroup:
+      return "cgroup " + selector.text;
+    case Selector::Kind::unit:
+      return "unit " + selector.text;
+    case Selector::Kind::container_name:
+      return "container name " + selector.text;
+    case Selector::Kind::container_image:
+      return "container image " + selector.text;
+    case Selector::Kind::container_label:
+      return "container label " + selector.label + " = " + selector.text;
+    case Selector::Kind::executable:
+      return "exe " + selector.text;
+    case Selector::Kind::user:
+      return "user " + selector.text;
+    case Selector::Kind::group:
+      return "group " + selector.text;
+    case Selector::Kind::netns:
+      return "netns " + selector.text;
+    case Selector::Kind::host:
+      break;
+  }
+  return "host";
+}
+
 }  // namespace
 
 MountDevices read_mount_devices(std::istream& mountinfo) {
@@ -78,51 +122,186 @@ MountDevices read_mount_devices(std::istream& mountinfo) {
   return devices;
 }
 
-Subjects::Subjects(std::vector<Subject> subjects) : subjects_(std::move(subjects)) {
-  for (const auto& subject : subjects_) {
-    if (!subject.executable.empty()) paths_.insert(subject.executable);
+std::string path_to_component(const std::string& cgroup, const std::string& name) {
+  for (std::size_t begin = 0; begin < cgroup.size();) {
+    const auto end = std::min(cgroup.find('/', begin + 1), cgroup.size());
+    if (fits(name, cgroup.substr(begin + 1, end - begin - 1))) return cgroup.substr(0, end);
+    begin = end;
+  }
+  return {};
+}
+
+// One look at the host: what each selector stands for.
+class Subjects::Search {
+ public:
+  Search(Subjects& subjects, const Facts& facts)
+      : subjects_(subjects), facts_(facts), root_(facts.cgroup_root()) {
+    if (!subjects.paths_.empty()) {
+      std::ifstream mountinfo("/proc/self/mountinfo");
+      mounts_ = read_mount_devices(mountinfo);
+    }
+    if (!subjects.by_process_) return;
+    facts.each_process([&](const ProcessRef& process) {
+      if (seen.insert(process->cgroup).second) processes_.push_back(process);
+    });
+  }
+
+  Identities found;
+  std::set<std::uint64_t> inodes;
+  std::set<std::string, std::less<>> seen;  // cgroups of processes
+
+  // False where the selector stands for nothing.
+  bool add(const Selector& selector, std::size_t bit) {
+    switch (selector.kind) {
+      case Selector::Kind::cgroup:
+        return add_cgroup(selector.text == "/" ? "" : selector.text, bit);
+      case Selector::Kind::unit:
+        return add_unit(selector.text, bit);
+      case Selector::Kind::container_name:
+      case Selector::Kind::container_image:
+      case Selector::Kind::container_label:
+        return add_containers(selector, bit);
+      case Selector::Kind::executable:
+        return add_executable(selector.text, bit);
+      case Selector::Kind::user:
+        return add_trait(POLICY_TRAIT_USER, account(selector, &Facts::user_name), bit);
+      case Selector::Kind::group:
+        return add_trait(POLICY_TRAIT_GROUP, account(selector, &Facts::group_name), bit);
+      case Selector::Kind::netns:
+        return add_trait(POLICY_TRAIT_NETNS, namespace_inode(selector.text), bit);
+      case Selector::Kind::host:
+        break;
+    }
+    return add_trait(POLICY_TRAIT_HOST, 1, bit);
+  }
+
+ private:
+  static void set(SelectorBits& bits, std::size_t bit) { bits[bit / 64] |= 1ull << bit % 64; }
+
+  bool add_cgroup(const std::string& path, std::size_t bit) {
+    const auto id = cgroup_id(root_, path);
+    if (id) set(found.cgroups[*id], bit);
+    return id.has_value();
+  }
+
+  bool add_unit(const std::string& name, std::size_t bit) {
+    bool any = add_cgroup("/system.slice/" + name, bit);
+    for (const auto& process : processes_) {
+      if (!fits(name, process->unit)) continue;
+      const std::string path = path_to_component(process->cgroup, name);
+      any = (!path.empty() && add_cgroup(path, bit)) || any;
+    }
+    return any;
+  }
+
+  bool add_containers(const Selector& selector, std::size_t bit) {
+    bool any = false;
+    for (const auto& process : processes_) {
+      if (process->container_id.empty()) continue;
+      const auto container = facts_.container(process->container_id);
+      if (!container || !matches(selector, *container)) continue;
+      // Runtimes name the cgroup after the container, with a prefix of their own.
+      const std::string path =
+          path_to_component(process->cgroup, "*" + process->container_id + "*");
+      any = (!path.empty() && add_cgroup(path, bit)) || any;
+    }
+    return any;
+  }
+
+  static bool matches(const Selector& selector, const Container& container) {
+    if (selector.kind == Selector::Kind::container_name) {
+      return fits(selector.text, container.name);
+    }
+    if (selector.kind == Selector::Kind::container_image) {
+      return fits(selector.text, container.image);
+    }
+    return std::ranges::any_of(container.labels, [&](const auto& label) {
+      return label.first == selector.label && fits(selector.text, label.second);
+    });
+  }
+
+  bool add_executable(const std::string& path, std::size_t bit) {
+    auto id = executable_on_disk(path, mounts_);
+    if (!id) {
+      // Below a folder that is closed to this process, what runs tells the inode.
+      facts_.each_process([&](const ProcessRef& process) {
+        if (process->exe == path && process->host_namespaces && process->exe_inode) {
+          id = ExecutableId{process->exe_inode, device_above(path, mounts_)};
+        }
+      });
+    }
+    if (!id) return false;
+    set(found.executables[*id], bit);
+    inodes.insert(id->inode);
+    return true;
+  }
+
+  bool add_trait(policy_trait_kind kind, std::optional<std::uint32_t> value, std::size_t bit) {
+    if (value) set(found.traits[{kind, *value}], bit);
+    return value.has_value();
+  }
+
+  // The id of a user or group, who is kept once found: facts tell names by ids only.
+  std::optional<std::uint32_t> account(const Selector& selector,
+                                       std::optional<std::string> (Facts::*name_of)(std::uint32_t)
+                                           const) {
+    if (auto id = number(selector.text)) return id;
+    if (auto known = subjects_.accounts_.find(selector); known != subjects_.accounts_.end()) {
+      return known->second;
+    }
+    const auto is_it = [&](std::uint32_t id) {
+      if ((facts_.*name_of)(id) != selector.text) return false;
+      subjects_.accounts_.emplace(selector, id);
+      return true;
+    };
+    if (!subjects_.looked_) {
+      for (std::uint32_t id = 0; id <= kMaxSystemId; ++id) {
+        if (is_it(id)) return id;
+      }
+    }
+    std::set<std::uint32_t> ids;
+    facts_.each_process([&](const ProcessRef& process) {
+      ids.insert(selector.kind == Selector::Kind::user ? process->uid : process->gid);
+    });
+    const auto id = std::ranges::find_if(ids, is_it);
+    return id == ids.end() ? std::nullopt : std::optional(*id);
+  }
+
+  static std::optional<std::uint32_t> namespace_inode(const std::string& text) {
+    if (auto inode = number(text)) return inode;
+    struct stat file {};
+    if (stat(text.c_str(), &file) != 0) return std::nullopt;
+    return static_cast<std::uint32_t>(file.st_ino);
+  }
+
+  Subjects& subjects_;
+  const Facts& facts_;
+  const std::string root_;
+  MountDevices mounts_;
+  std::vector<ProcessRef> processes_;  // one of each cgroup
+};
+
+Subjects::Subjects(std::vector<Selector> selectors) : selectors_(std::move(selectors)) {
+  for (const auto& selector : selectors_) {
+    const auto kind = selector.kind;
+    if (kind == Selector::Kind::executable) paths_.insert(selector.text);
+    by_process_ |= kind == Selector::Kind::unit || kind == Selector::Kind::container_name ||
+                   kind == Selector::Kind::container_image ||
+                   kind == Selector::Kind::container_label || kind == Selector::Kind::user ||
+                   kind == Selector::Kind::group;
   }
 }
 
 bool Subjects::resolve(const Facts& facts) {
-  Identities found;
-  std::set<std::uint64_t> inodes;
+  Search search(*this, facts);
   unresolved_.clear();
-  const std::string root = facts.cgroup_root();
-  MountDevices mounts;
-  if (!paths_.empty()) {
-    std::ifstream mountinfo("/proc/self/mountinfo");
-    mounts = read_mount_devices(mountinfo);
+  for (std::size_t bit = 0; bit < selectors_.size(); ++bit) {
+    if (!search.add(selectors_[bit], bit)) unresolved_.insert(name_of(selectors_[bit]));
   }
-  for (std::size_t bit = 0; bit < subjects_.size(); ++bit) {
-    const Subject& subject = subjects_[bit];
-    const std::uint64_t mask = 1ull << bit;
-    if (!subject.cgroup.empty()) {
-      if (auto id = cgroup_id(root, subject.cgroup == "/" ? "" : subject.cgroup)) {
-        found.cgroups[*id] |= mask;
-      } else {
-        unresolved_.insert("cgroup " + subject.cgroup);
-      }
-      continue;
-    }
-    auto id = executable_on_disk(subject.executable, mounts);
-    if (!id) {
-      // Below a folder that is closed to this process, what runs tells the inode.
-      facts.each_process([&](const ProcessRef& process) {
-        if (process->exe == subject.executable && process->host_namespaces && process->exe_inode) {
-          id = ExecutableId{process->exe_inode, device_above(subject.executable, mounts)};
-        }
-      });
-    }
-    if (id) {
-      found.executables[*id] |= mask;
-      inodes.insert(id->inode);
-    } else {
-      unresolved_.insert("exe " + subject.executable);
-    }
-  }
+  looked_ = true;
+  Identities& found = search.found;
 
-  std::map<ExecutableId, std::uint64_t> replaced;
+  std::map<ExecutableId, SelectorBits> replaced;
   for (const auto& [id, bits] : identities_.executables) {
     if (!found.executables.contains(id)) replaced.emplace(id, bits);
   }
@@ -133,14 +312,16 @@ bool Subjects::resolve(const Facts& facts) {
       }
     });
   }
-  inodes_ = std::move(inodes);
+  inodes_ = std::move(search.inodes);
+  seen_cgroups_ = std::move(search.seen);
   const bool changed = found != identities_;
   identities_ = std::move(found);
   return changed;
 }
 
 bool Subjects::concerns(const Process& process) const {
-  return paths_.contains(process.exe) && !inodes_.contains(process.exe_inode);
+  return (paths_.contains(process.exe) && !inodes_.contains(process.exe_inode)) ||
+         (by_process_ && !seen_cgroups_.contains(process.cgroup));
 }
 
 std::vector<std::string> Subjects::unresolved() const {

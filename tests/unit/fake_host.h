@@ -361,6 +361,9 @@ class FakeHost final : public Host {
   void verb(const std::string& name, const std::string&, Access, Verb verb) override {
     verbs[name] = std::move(verb);
   }
+  Result<std::unique_ptr<Config>> parse(const std::string& path, const std::string& text) override {
+    return parse_toml(path, text, files);
+  }
   std::uint64_t now_ns() const override { return now; }
   std::unique_ptr<AddressNames> resolve(std::vector<std::string> names,
                                         std::unique_ptr<AddressNames>) override {

@@ -45,6 +45,7 @@ struct io_file_table;
 struct io_kiocb;
 struct io_open;
 struct io_ring_ctx;
+struct io_rings;
 struct io_rsrc_data;
 struct io_rsrc_node;
 struct iphdr;
@@ -678,6 +679,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
@@ -776,6 +778,7 @@ struct tty_driver {
 	int minor_start;
 	enum tty_driver_type type;
 	long unsigned int flags;
+	struct tty_driver *other;
 	struct tty_port **ports;
 };
 
@@ -837,6 +840,7 @@ struct io_ring_ctx {
 	struct {
 		unsigned int flags;
 		unsigned int compat: 1;
+		struct io_rings *rings;
 	};
 	struct {
 		struct io_file_table file_table;
@@ -867,6 +871,7 @@ struct io_kiocb {
 
 enum fbq_type {
 	remote = 1,
+	all = 2,
 };
 
 struct trace_event_raw_sys_exit {

@@ -15,6 +15,7 @@
 
 #include "event.h"
 #include "trivet/bpf.h"
+#include "trivet/config.h"
 #include "trivet/facts.h"
 #include "trivet/log.h"
 #include "trivet/metrics.h"
@@ -91,6 +92,10 @@ class Host {
   // Adds a verb to the control socket and the command line, such as "policy show". `access` is read
   // if it changes nothing and tells no more than records do. Call in start().
   virtual void verb(const std::string& name, const std::string& help, Access access, Verb verb) = 0;
+
+  // What somebody sent to a verb as TOML, with `path` in the places of errors. It names no files.
+  virtual Result<std::unique_ptr<Config>> parse(const std::string& path,
+                                                const std::string& text) = 0;
 
   // Now, CLOCK_BOOTTIME in ns: what event times compare with. In a replay the time of the capture,
   // which no call to the kernel tells.

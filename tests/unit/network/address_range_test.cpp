@@ -62,8 +62,17 @@ TEST_CASE("A bad address range is refused with what to write instead") {
 
 TEST_CASE("A service is read as its protocol and its ports") {
   const std::pair<const char*, Service> cases[] = {
-      {"tcp/443", {6, 443, 443}}, {"udp/53", {17, 53, 53}}, {"tcp/8000-8099", {6, 8000, 8099}},
-      {"tcp", {6, 0, 65535}},     {"any", {0, 0, 65535}},   {"tcp/1-65535", {6, 1, 65535}},
+      {"tcp/443", {6, 443, 443}},
+      {"udp/53", {17, 53, 53}},
+      {"tcp/8000-8099", {6, 8000, 8099}},
+      {"tcp", {6, 0, 65535}},
+      {"any", {0, 0, 65535}},
+      {"tcp/1-65535", {6, 1, 65535}},
+      {"icmp/echo-request", {1, 8, 8}},
+      {"icmpv6/echo-request", {58, 128, 128}},
+      {"icmp/255", {1, 255, 255}},
+      {"icmp", {1, 0, 65535}},
+      {"ip/132", {132, 0, 65535}},
   };
   for (const auto& [text, expected] : cases) {
     CAPTURE(text);
@@ -75,12 +84,14 @@ TEST_CASE("A service is read as its protocol and its ports") {
 
 TEST_CASE("A bad service is refused with what to write instead") {
   const std::pair<const char*, const char*> cases[] = {
-      {"tcp/0", "has a bad port"},     {"tcp/65536", "has a bad port"},
-      {"tcp/https", "has a bad port"}, {"tcp/", "has a bad port"},
-      {"tcp/80-", "has a bad port"},   {"tcp/90-80", "the wrong way round"},
-      {"sctp/1", "names no protocol"}, {"443", "names no protocol"},
-      {"any/80", "names no protocol"}, {"", "names no protocol"},
-      {"tcp/80 ", "has a bad port"},   {"TCP/80", "names no protocol"},
+      {"tcp/0", "has a bad port"},         {"tcp/65536", "has a bad port"},
+      {"tcp/https", "has a bad port"},     {"tcp/", "has a bad port"},
+      {"tcp/80-", "has a bad port"},       {"tcp/90-80", "the wrong way round"},
+      {"sctp/1", "names no protocol"},     {"443", "names no protocol"},
+      {"any/80", "names no protocol"},     {"", "names no protocol"},
+      {"tcp/80 ", "has a bad port"},       {"TCP/80", "names no protocol"},
+      {"icmp/256", "has an unknown type"}, {"icmpv6/timestamp-request", "has an unknown type"},
+      {"ip/255", "names no protocol"},     {"ip", "names no protocol"},
   };
   for (const auto& [text, expected] : cases) {
     CAPTURE(text);

@@ -54,11 +54,22 @@ std::uint64_t epoch_of(FakeHost& host) {
   return epoch;
 }
 
-policy_row row_in_force(FakeHost& host, std::uint32_t index) {
-  policy_row row{};
-  const auto slot = static_cast<std::uint32_t>(POLICY_SLOT(epoch_of(host)) * POLICY_ROWS_MAX);
-  TypedMap<std::uint32_t, policy_row>(host.map("policy_rows")).lookup(slot + index, row).value();
-  return row;
+// The rule that the first list's first term of a generation names; every policy here has one rule
+// about addresses.
+policy_term term_of(FakeHost& host, std::uint64_t epoch) {
+  policy_term term{};
+  const auto first = static_cast<std::uint32_t>(POLICY_SLOT(epoch) * POLICY_TERMS_MAX + 1);
+  TypedMap<std::uint32_t, policy_term>(host.map("policy_terms")).lookup(first, term).value();
+  return term;
+}
+
+// The class of 10.0.0.0/8's or 20.0.0.0/8's addresses; 0 where a generation has none.
+std::uint32_t class_of(FakeHost& host, std::uint64_t epoch, std::uint8_t first_byte) {
+  const policy_prefix4 key{POLICY_SLOT_BITS + 8, static_cast<std::uint32_t>(POLICY_SLOT(epoch)),
+                           first_byte};
+  std::uint32_t found = 0;
+  TypedMap<policy_prefix4, std::uint32_t>(host.map("policy_prefixes4")).lookup(key, found).value();
+  return found;
 }
 
 }  // namespace
@@ -74,7 +85,7 @@ TEST_CASE("Without a policy the plugin starts, allows everything and only tells 
   CHECK(TypedMap<std::uint32_t, policy_generation>(host.map("policy_generations"))
             .lookup(slot, generation)
             .value());
-  CHECK(generation.rows == 0);
+  CHECK(generation.selectors == 0);
   CHECK(generation.default_verdict[FLOW_INGRESS] == POLICY_ALLOW);
   CHECK(generation.default_verdict[FLOW_EGRESS] == POLICY_ALLOW);
   plugin.stop();
@@ -151,7 +162,8 @@ TEST_CASE("A new policy is written beside the old one, then put in force by one 
   REQUIRE(plugin.configure(host.config("policy_file = \"p.toml\"")));
   REQUIRE(plugin.start(host));
   const std::uint64_t old_epoch = epoch_of(host);
-  const policy_row old_row = row_in_force(host, 0);
+  const policy_term old_term = term_of(host, old_epoch);
+  CHECK(class_of(host, old_epoch, 10) == 1);
 
   host.files.texts["p.toml"] = kDenyTwenty;
   REQUIRE(next.configure(host.config("policy_file = \"p.toml\"")));
@@ -160,10 +172,11 @@ TEST_CASE("A new policy is written beside the old one, then put in force by one 
   CHECK(host.attached == 1);
   CHECK(host.metrics().value("trivet_network_policy_rules") == 2);
 
-  policy_row kept{};
-  const auto old_index = static_cast<std::uint32_t>(POLICY_SLOT(old_epoch) * POLICY_ROWS_MAX);
-  TypedMap<std::uint32_t, policy_row>(host.map("policy_rows")).lookup(old_index, kept).value();
-  CHECK(std::memcmp(&kept, &old_row, sizeof(kept)) == 0);
+  CHECK(class_of(host, old_epoch, 10) == 1);
+  CHECK(class_of(host, epoch_of(host), 10) == 0);
+  CHECK(class_of(host, epoch_of(host), 20) == 1);
+  const policy_term kept = term_of(host, old_epoch);
+  CHECK(std::memcmp(&kept, &old_term, sizeof(kept)) == 0);
 
   SUBCASE("and events of either policy name their own rules") {
     host.deliver(refused(old_epoch, 0));
@@ -270,7 +283,7 @@ TEST_CASE("A policy that is too large is refused at configure, at its file") {
   const auto done = plugin.configure(host.config("policy_file = \"p.toml\""));
   REQUIRE_FALSE(done);
   CHECK(done.error().to_string().starts_with("p.toml"));
-  CHECK(done.error().message.find("1024 fit") != std::string::npos);
+  CHECK(done.error().message.find("16384 fit") != std::string::npos);
 }
 
 TEST_CASE("What the kernel counts becomes metrics, summed over CPUs") {
@@ -305,5 +318,91 @@ TEST_CASE("The policy in force is shown with what each rule did since it was ins
         "{\"epoch\":1,\"mode\":\"enforce\",\"ingress\":\"allow\",\"egress\":\"allow\",\"rules\":"
         "[{\"name\":\"not ten\",\"judged\":3,\"dropped\":2}],\"default\":{\"judged\":0,"
         "\"dropped\":0},\"fail-safe\":{\"judged\":0,\"dropped\":0}}");
+  plugin.stop();
+}
+
+namespace {
+
+// The name of a rule that a policy given as text has.
+std::string rule_in_force(FakeHost& host) {
+  const auto shown = host.call("policy show");
+  REQUIRE(shown);
+  const auto at = shown->find("\"rules\":[{\"name\":\"");
+  if (at == shown->npos) return "none";
+  const auto begin = at + 18;
+  return shown->substr(begin, shown->find('"', begin) - begin);
+}
+
+}  // namespace
+
+TEST_CASE("An applied policy goes by itself unless somebody confirms it") {
+  FakeHost host;
+  host.files.texts["p.toml"] = kDenyTen;
+  NetworkPlugin plugin;
+  REQUIRE(plugin.configure(host.config("policy_file = \"p.toml\"")));
+  REQUIRE(plugin.start(host));
+  CHECK(host.call("policy confirm").error().message == "no policy waits to be confirmed");
+  REQUIRE(host.call("policy apply", {"new.toml", kDenyTwenty, "60"}));
+  CHECK(rule_in_force(host) == "harmless");
+  const auto again = host.call("policy apply", {"new.toml", kDenyTen, "60"});
+  REQUIRE_FALSE(again);
+  CHECK(again.error().message.find("waits to be confirmed") != std::string::npos);
+
+  SUBCASE("when the time is over the one before is back, and says so") {
+    host.now += 59'000'000'000;
+    host.tick();
+    CHECK(rule_in_force(host) == "harmless");
+    host.now += 1'000'000'000;
+    host.tick();
+    CHECK(rule_in_force(host) == "not ten");
+    CHECK_FALSE(host.call("policy confirm"));
+  }
+  SUBCASE("confirmed, it stays") {
+    REQUIRE(host.call("policy confirm"));
+    host.now += 3'600'000'000'000;
+    host.tick();
+    CHECK(rule_in_force(host) == "harmless");
+    SUBCASE("until it is rolled back, which can be taken back too") {
+      REQUIRE(host.call("policy rollback"));
+      CHECK(rule_in_force(host) == "not ten");
+      REQUIRE(host.call("policy rollback"));
+      CHECK(rule_in_force(host) == "harmless");
+    }
+  }
+  SUBCASE("a reload puts the configured one in force, and nothing waits any more") {
+    NetworkPlugin next;
+    REQUIRE(next.configure(host.config("policy_file = \"p.toml\"")));
+    CHECK(plugin.adopt(next));
+    CHECK(rule_in_force(host) == "not ten");
+    CHECK_FALSE(host.call("policy confirm"));
+  }
+  plugin.stop();
+}
+
+TEST_CASE("What cannot be applied is refused whole, at its place") {
+  struct Row {
+    std::vector<std::string> arguments;
+    const char* sentence;
+  };
+  const Row rows[] = {
+      {{"new.toml", "schema = 1\n[[rule]]\nname = \"r\"\n", "60"}, "new.toml:2"},
+      {{"new.toml", "schema = ", "60"}, "new.toml:1"},
+      {{"new.toml", "schema = 1\n[failsafe]\negress = [\"udp/53\"]\n", "60"}, "new.toml:2"},
+      {{"new.toml", "schema = 1\n", "86401"}, "86400 seconds"},
+      {{"new.toml", "schema = 1\n", "-1"}, "86400 seconds"},
+      {{"new.toml"}, "takes the file's path"}};
+  FakeHost host;
+  host.files.texts["p.toml"] = kDenyTen;
+  NetworkPlugin plugin;
+  REQUIRE(plugin.configure(host.config("policy_file = \"p.toml\"")));
+  REQUIRE(plugin.start(host));
+  for (const auto& row : rows) {
+    CAPTURE(row.sentence);
+    const auto done = host.call("policy apply", row.arguments);
+    REQUIRE_FALSE(done);
+    CHECK(done.error().to_string().find(row.sentence) != std::string::npos);
+    CHECK(rule_in_force(host) == "not ten");
+  }
+  CHECK(host.call("policy rollback").error().message.find("no policy before") != std::string::npos);
   plugin.stop();
 }
