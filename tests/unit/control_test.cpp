@@ -214,7 +214,7 @@ TEST_CASE("a request that is wrong gets a sentence, and the connection lives on"
 }
 
 TEST_CASE("a request without end is refused before it fills memory") {
-  Served served({.max_request_bytes = 1000});
+  Served served({.max_request_bytes = 1000, .max_write_request_bytes = 1000});
   RawClient raw(served.path());
   raw.send(std::string(100'000, 'x'));
   CHECK(raw.read_all().starts_with(R"({"error":"the request is longer than 1000 bytes")"));
