@@ -56,6 +56,10 @@ class LoadedObject final : public Object {
 
   const std::vector<HookState>& hooks() const override { return hooks_; }
   Result<void> retarget(const std::string&, const std::vector<std::string>&) override { return {}; }
+  Result<std::unique_ptr<CodeFile>> code_file(const TaskKey&, std::uint64_t) override {
+    return Error{"the object probes no file"};
+  }
+  Result<void> iterate(const std::string&) override { return {}; }
   Result<Map*> map(const std::string& name) override {
     auto& kept = maps_[name];
     if (kept) return kept.get();
