@@ -11,7 +11,7 @@ ROW = re.compile(r"^\| `([a-z0-9_]+)` \|", re.M)
 OTHER = {"db_operation_name", "db_system_name", "dns_question_type", "dns_requests",
          "dns_response_code", "http_messages", "http_requests", "http_request_method",
          "http_response_status_code", "http_route", "process_exec", "process_exit", "process_fork",
-         "process_snapshot", "process_vm_readv", "process_vm_writev", "rpc_grpc_status_code",
+         "process_snapshot", "process_vm_readv", "process_vm_writev", "rpc_grpc_status_code", "rpc_pipefs",
          "rpc_method", "rpc_service", "rpc_system", "trivet_plugin_create"}
 
 

@@ -324,7 +324,7 @@ TEST_CASE("a wrong output is refused with its place and the remedy") {
       {"name = \"a\"\ntype = \"stdout\"\ntables = [\"flow\"]",
        "trivet.toml:5:10: outputs.tables: there is no table \"flow\": did you mean \"flows\"?"},
       {"name = \"a\"\ntype = \"stdout\"\nformat = \"falco\"\ntables = [\"flows\"]",
-       "trivet.toml:5:10: outputs.format: Falco's forms are of alerts only"},
+       "trivet.toml:5:10: outputs.format: that form is of alerts only"},
       {"name = \"a\"\ntype = \"http\"\nurl = \"ftp://x\"", "trivet.toml:5:7: outputs.url must be"},
       {"name = \"a\"\ntype = \"program\"\ncommand = \"tee\"",
        "trivet.toml:5:11: outputs.command must be a program's absolute path"},
@@ -350,9 +350,9 @@ TEST_CASE("an output's settings are what was written, and defaults for the rest"
   REQUIRE_MESSAGE(settings.has_value(), (settings ? "" : settings.error().to_string()));
   REQUIRE(settings->outputs.size() == 1);
   const auto& output = settings->outputs[0];
-  CHECK(output.tables == std::vector<std::string>{"alerts", "dns_requests", "http_requests",
-                                                  "mysql_requests", "postgresql_requests",
-                                                  "redis_requests"});
+  CHECK(output.tables == std::vector<std::string>{"alerts", "dns_requests", "grpc_requests",
+                                                  "http_requests", "mysql_requests",
+                                                  "postgresql_requests", "redis_requests"});
   CHECK((output.rate == 5 && output.burst == 5));
   const auto& file = std::get<FileTarget>(output.target);
   CHECK((file.path == "/var/log/a" && file.max_bytes == 100 << 20 && file.keep == 5));
