@@ -377,7 +377,9 @@ Result<void> Loader::attach_tracepoints(Attachment& attachment,
   }
   if (std::ranges::none_of(
           wanted, [&](const std::string& place) { return attachment.links.contains(place); })) {
-    return Error{"cannot attach " + name + ": the kernel has none of its tracepoints", ENOENT};
+    return Error{"cannot attach " + name +
+                     ": the kernel has none of its tracepoints, or no tracefs to attach them by",
+                 ENOENT};
   }
   return {};
 }

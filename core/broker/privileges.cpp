@@ -136,11 +136,14 @@ Result<void> reach_tracefs() {
   const char* tracing = "/sys/kernel/tracing";
   struct statfs status {};
   if (::statfs(tracing, &status) == 0 && status.f_type == TRACEFS_MAGIC) return {};
-  if (::unshare(CLONE_NEWNS) != 0) return system_error(errno, "cannot enter a mount namespace");
+  if (::unshare(CLONE_NEWNS) != 0)
+    return system_error(errno,
+                        "tracefs is not mounted, and a namespace to mount it in cannot be had");
   // In a chroot the root may be no mount point; then it is enough that /sys is one.
   if (::mount("", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0 &&
       ::mount("", "/sys", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
-    return system_error(errno, "cannot enter a mount namespace");
+    return system_error(errno,
+                        "tracefs is not mounted, and a namespace to mount it in cannot be had");
   }
   if (::mount("tracefs", tracing, "tracefs", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
     return system_error(errno,
