@@ -117,8 +117,9 @@ class Service:
         self.debian = debian
         settings = unit_settings(debian)
         folders = [place + settings[key][0] for key, place in (
-            ("RuntimeDirectory", "/run/"), ("StateDirectory", "/var/lib/"), ("LogsDirectory", "/var/log/"))]
+            ("RuntimeDirectory", "/run/"), ("StateDirectory", "/var/lib/"))]
         debian.run("install", "--directory", "--mode=755", *folders)
+        folders += [path.removeprefix("-") for path in settings["ReadWritePaths"]]
         assert settings["ProtectSystem"] == ["strict"]
         self.view = subprocess.Popen(
             debian.command("unshare", "--mount", "--propagation", "private", "sh", "-c", STRICT, "sh", *folders),
@@ -264,5 +265,5 @@ def test_a_removal_leaves_the_configuration_and_a_purge_nothing(debian):
     assert not debian.path("/usr/bin/trivet").exists()
     assert debian.path(CONFIGURATION).exists() and debian.path("/var/lib/trivet/records").exists()
     debian.run("apt-get", "purge", "-q", "-y", "trivet")
-    left = debian.run("find", "/etc", "/usr", "/var/lib", "-xdev", "-name", "*trivet*").stdout
+    left = debian.run("find", "/etc", "/usr", "/var/lib", "/var/log", "-xdev", "-name", "*trivet*").stdout
     assert left == "", left
